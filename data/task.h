@@ -1,0 +1,45 @@
+// Tasks: from annotations to what a model predicts.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace etude::data {
+
+enum class TaskKind { emotion9, quadrants, valence2, arousal2, va, classes };
+enum class Cuts { scale, minmax, tertiles };
+
+// Thresholds between levels, on 0-1, per axis: a level counts the thresholds with value > t.
+struct Thresholds {
+  std::vector<double> valence, arousal;
+};
+
+struct Task {
+  TaskKind kind = TaskKind::classes;
+  Cuts cuts = Cuts::scale;
+  std::vector<std::string> classes;  // names, in the order of the labels; empty for regression
+  Thresholds thresholds;             // of emotion9, quadrants, valence2, arousal2
+
+  bool regression() const { return kind == TaskKind::va; }
+  int outputs() const { return regression() ? 2 : static_cast<int>(classes.size()); }
+  // The class of an item; -1 when it has no annotation.
+  int label(const Item& item) const;
+};
+
+TaskKind parse_task(const std::string& text);
+std::string to_string(TaskKind kind);
+Cuts parse_cuts(const std::string& text);
+std::string to_string(Cuts cuts);
+
+// `fit`: the items whose values set min-max and tertile thresholds (the training part).
+Task make_task(TaskKind kind, Cuts cuts, const Dataset& dataset, const std::vector<int>& fit);
+
+// The nine names by id: happy tense angry content neutral distressed relaxed peaceful sad.
+const std::array<std::string, 9>& emotion_names();
+// "happy" for the quadrant names and so on: Q1 (v+ a+), Q2 (v- a+), Q3 (v- a-), Q4 (v+ a-).
+const std::array<std::string, 4>& quadrant_names();
+
+}  // namespace etude::data

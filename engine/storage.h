@@ -1,0 +1,54 @@
+// Memory: a reference-counted block from a caching allocator, one allocator a device.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "engine/device.h"
+
+namespace etude {
+
+// Bytes handed out now, the most handed out at once since the last reset, and bytes kept for
+// reuse.
+struct MemoryStats {
+  std::size_t current = 0;
+  std::size_t peak = 0;
+  std::size_t cached = 0;
+};
+
+MemoryStats memory_stats(Device device);
+void reset_peak_memory(Device device);
+// Returns the cached blocks to the system.
+void release_cached_memory(Device device);
+
+// A block of device memory. Freed blocks go to a cache: page faults on fresh memory cost large
+// activations up to half of their time, and cudaMalloc synchronises.
+class Storage {
+ public:
+  Storage(Device device, std::size_t bytes);  // Error when the device has no memory left
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+
+ private:
+  Device device_;
+  std::size_t bytes_ = 0;
+  std::size_t block_bytes_ = 0;  // what the allocator really gave
+  void* data_ = nullptr;
+};
+
+// Scratch for one kernel call; null when bytes is 0.
+class Workspace {
+ public:
+  Workspace(Device device, std::size_t bytes);
+  void* data() const { return storage_ ? storage_->data() : nullptr; }
+
+ private:
+  std::unique_ptr<Storage> storage_;
+};
+
+}  // namespace etude

@@ -1,0 +1,36 @@
+// The kernel table: a back end is a struct of function pointers, an instruction set is one too.
+#pragma once
+
+#include "kernels/shapes.h"
+
+namespace etude {
+
+template <class T_>
+struct Kernels {
+  using T = T_;
+  const char* name;  // "cpu_avx512"
+#define ETUDE_KERNEL(result, name, parameters) result(*name) parameters;
+#include "kernels/kernels.def"
+#undef ETUDE_KERNEL
+};
+
+// The tables of this build. Float64 exists on the reference back end only.
+namespace reference_f32 {
+const Kernels<float>& table();
+}
+namespace reference_f64 {
+const Kernels<double>& table();
+}
+namespace cpu_baseline {
+const Kernels<float>& table();
+}
+#if defined(__x86_64__)
+namespace cpu_avx2 {
+const Kernels<float>& table();
+}
+namespace cpu_avx512 {
+const Kernels<float>& table();
+}
+#endif
+
+}  // namespace etude
