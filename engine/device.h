@@ -32,9 +32,14 @@ std::vector<Device> available_devices();
 
 // The table of a device. T is float, or double on the reference device; else Error.
 // The CPU's table is chosen once, for the best instruction set of the processor; the environment
-// variable ETUDE_ISA=baseline|avx2|avx512 overrides the choice (an Error if the processor lacks it).
+// variable ETUDE_ISA=baseline|avx2|avx512 overrides the choice (an Error if the processor lacks
+// it).
 template <class T>
 const Kernels<T>& kernels_for(Device device);
+template <>
+const Kernels<float>& kernels_for<float>(Device device);
+template <>
+const Kernels<double>& kernels_for<double>(Device device);
 
 // The instruction sets this processor can run, best first: "avx512", "avx2", "baseline".
 std::vector<std::string> available_isas();

@@ -41,8 +41,7 @@ class Linear final : public Module {
 // weight, bias, running_mean, running_var [C], num_batches_tracked (int64 scalar).
 class BatchNorm2d final : public Module {
  public:
-  explicit BatchNorm2d(Index channels, bool relu = false, double eps = 1e-5,
-                       double momentum = 0.1);
+  explicit BatchNorm2d(Index channels, bool relu = false, double eps = 1e-5, double momentum = 0.1);
   Tensor forward(const Tensor& x) override { return forward(x, {}); }
   // relu(bn(x) + residual) in one pass; no ReLU unless the layer has it.
   Tensor forward(const Tensor& x, const Tensor& residual);

@@ -43,7 +43,7 @@ class Module {
   Tensor operator()(const Tensor& x);
 
   virtual Tensor forward(const Tensor& x) = 0;
-  virtual std::string kind() const = 0;  // "Conv2d"
+  virtual std::string kind() const = 0;                // "Conv2d"
   virtual std::string describe() const { return {}; }  // "3x3, 16 -> 32, stride 2"
   // Multiply-adds for one call with these shapes, children excluded.
   virtual Index macs(const Shape& x, const Shape& y) const {

@@ -47,7 +47,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   const Tensor& running_mean, const Tensor& running_var,
                   const BatchNormOptions& options = {}, const Tensor& residual = {});
 
-// ---- element-wise ---------------------------------------------------------------------------------
+// ---- element-wise
+// ---------------------------------------------------------------------------------
 
 Tensor relu(const Tensor& x);
 Tensor add(const Tensor& a, const Tensor& b);  // same shape
@@ -56,7 +57,8 @@ Tensor scale(const Tensor& x, double factor);
 // Zeroes elements with probability p and scales the rest by 1 / (1 - p); identity if not training.
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
 
-// ---- pooling --------------------------------------------------------------------------------------
+// ---- pooling
+// --------------------------------------------------------------------------------------
 
 struct Pool2dOptions {
   Index r = 2, s = 2;
@@ -69,8 +71,8 @@ struct Pool2dOptions {
 };
 
 Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options);
-Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);        // padding counts
-Tensor adaptive_avg_pool2d(const Tensor& x, Index p, Index q);           // [N,H,W,C] -> [N,p,q,C]
+Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);  // padding counts
+Tensor adaptive_avg_pool2d(const Tensor& x, Index p, Index q);     // [N,H,W,C] -> [N,p,q,C]
 inline Tensor global_avg_pool2d(const Tensor& x) { return adaptive_avg_pool2d(x, 1, 1); }
 
 // ---- shape and reductions -----------------------------------------------------------------------
@@ -82,7 +84,8 @@ Tensor mean(const Tensor& x);                  // -> scalar
 // x [N,H,W,C] -> [N,H,2,C]: mean and (population) standard deviation over W.
 Tensor mean_std(const Tensor& x);
 
-// ---- losses ---------------------------------------------------------------------------------------
+// ---- losses
+// ---------------------------------------------------------------------------------------
 
 struct CrossEntropyOptions {
   double label_smoothing = 0;
@@ -97,7 +100,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels,
 // Mean of (x - target)^2 -> scalar. The target gets no gradient.
 Tensor mse_loss(const Tensor& x, const Tensor& target);
 
-// ---- front end (not recorded) ---------------------------------------------------------------------
+// ---- front end (not recorded)
+// ---------------------------------------------------------------------
 
 // audio [clips, samples], window [n_fft] -> [clips, frames, bins, 2].
 struct StftOptions {
@@ -110,9 +114,9 @@ Tensor stft(const Tensor& audio, const Tensor& window, const StftOptions& option
 // Triangular filters on a device; data/mel.h computes them.
 struct MelFilterBank {
   Index n_mels = 0;
-  Tensor weights;                // [total weights]
+  Tensor weights;                                  // [total weights]
   std::vector<std::int32_t> first, count, offset;  // [n_mels] each, host copy
-  Tensor indices;                // the three, as bytes on the device of `weights`
+  Tensor indices;                                  // the three, as bytes on the device of `weights`
 };
 // audio [clips, samples], window [n_fft] -> [clips, n_mels, frames] in the chosen log scale.
 Tensor mel_spectrogram(const Tensor& audio, const Tensor& window, const StftOptions& options,

@@ -21,7 +21,7 @@ struct AdamwOptions {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // Updates every parameter that has a gradient.
+  // Updates every parameter that has a gradient; one without is left alone, its state too.
   virtual void step() = 0;
   void zero_grad();
 
@@ -31,8 +31,12 @@ class Optimizer {
   // norm before as a scalar tensor on the device (reading it synchronises).
   Tensor clip_gradients(double max_norm);
 
-  // The state that a resumed run needs, named "<parameter>.<what>".
+  // The state that a resumed run needs, beside the parameters and steps(), in PyTorch's words:
+  // "<parameter>.step" (how often it has been updated; int64 on the host) and, as the rule has it,
+  // "momentum_buffer", or "exp_avg" and "exp_avg_sq". The tensors share storage with the
+  // optimiser's: load_state() into them restores it bit for bit.
   virtual std::vector<StateEntry> state() const = 0;
+  // Calls of step() so far.
   Index steps() const { return steps_; }
   virtual void set_steps(Index steps) { steps_ = steps; }
 
@@ -42,6 +46,7 @@ class Optimizer {
   Optimizer(std::vector<StateEntry> parameters, double lr, double weight_decay, bool decay_all);
   std::vector<StateEntry> parameters_;
   std::vector<double> decay_;
+  std::vector<Tensor> counters_;  // updates of each parameter: they number Adam's corrections
   double lr_;
   Index steps_ = 0;
 };
@@ -75,6 +80,7 @@ class Ema {
   void update();
   // Exchanges the averages with the module's numbers: call before evaluation, and again after.
   void swap();
+  // The averages, named "<parameter>.average"; they share storage, as an optimiser's state does.
   std::vector<StateEntry> state() const;
 
  private:

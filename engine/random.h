@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "kernels/shapes.h"
 
@@ -26,10 +27,10 @@ class Generator {
 
   // Host-side draws; each uses one counter.
   std::uint64_t bits();
-  double uniform();                          // [0, 1)
-  double uniform(double low, double high);   // [low, high)
-  double normal();                           // N(0, 1), Box-Muller
-  Index below(Index n);                      // {0, ..., n - 1}, unbiased
+  double uniform();                         // [0, 1)
+  double uniform(double low, double high);  // [low, high)
+  double normal();                          // N(0, 1), Box-Muller
+  Index below(Index n);                     // {0, ..., n - 1}, unbiased
   template <class It>
   void shuffle(It first, It last) {  // Fisher-Yates
     for (auto n = last - first; n > 1; --n) std::swap(first[n - 1], first[below(n)]);

@@ -78,6 +78,8 @@ class Tensor {
   static Tensor from(const std::vector<T>& values, Shape shape, Device device = cpu_device);
 
   bool defined() const { return storage_ != nullptr; }
+  // True when no other tensor shares the storage, so that it may be overwritten.
+  bool unique() const { return storage_.use_count() == 1; }
   const Shape& shape() const { return shape_; }
   Index dim(int i) const { return shape_[i]; }
   int rank() const { return shape_.rank(); }
@@ -96,9 +98,9 @@ class Tensor {
   // The one element of a scalar, as double (synchronises).
   double item() const;
 
-  Tensor to(Device device) const;  // a copy, or itself when already there; not recorded
-  Tensor to(DType dtype) const;    // float <-> double, host-side; not recorded
-  Tensor clone() const;            // a copy of the numbers; not recorded
+  Tensor to(Device device) const;              // a copy, or itself when already there; not recorded
+  Tensor to(DType dtype) const;                // float <-> double, host-side; not recorded
+  Tensor clone() const;                        // a copy of the numbers; not recorded
   void copy_from(const Tensor& source) const;  // overwrites the numbers; same size and dtype
   void zero() const;
   // The same storage with another shape of the same size; not recorded (ops.h: reshape).

@@ -1,0 +1,161 @@
+#include "engine/device.h"
+
+#include <cstdlib>
+
+#include "engine/error.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace etude {
+namespace {
+
+struct Isa {
+  const char* name;
+  const Kernels<float>& (*table)();
+  bool (*supported)();
+};
+
+// Best first.
+const Isa isas[] = {
+#if defined(__x86_64__)
+    {"avx512", cpu_avx512::table,
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi2");
+     }},
+    {"avx2", cpu_avx2::table,
+     [] {
+       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi2");
+     }},
+#endif
+    {"baseline", cpu_baseline::table, [] { return true; }},
+};
+
+const Isa& find_isa(std::string_view name) {
+  std::string known;
+  for (const Isa& isa : isas) {
+    if (name == isa.name) {
+      check(isa.supported(), "instruction set {}: this processor does not have it", name);
+      return isa;
+    }
+    known += known.empty() ? isa.name : std::string(", ") + isa.name;
+  }
+  fail("instruction set '{}' is unknown; this build has {}", name, known);
+}
+
+const Isa*& chosen() {
+  static const Isa* isa = [] {
+    if (const char* wanted = std::getenv("ETUDE_ISA"); wanted && *wanted) return &find_isa(wanted);
+    const Isa* best = isas;
+    while (!best->supported()) ++best;
+    return best;
+  }();
+  return isa;
+}
+
+[[noreturn]] void no_back_end(Device device) {
+  fail("device {}: this build has no such back end", to_string(device));
+}
+
+}  // namespace
+
+std::string to_string(Device device) {
+  switch (device.kind) {
+    case DeviceKind::cpu:
+      return "cpu";
+    case DeviceKind::reference:
+      return "reference";
+    case DeviceKind::simt:
+      return "simt";
+    case DeviceKind::cuda:
+      return device.index == 0 ? "cuda" : fmt::format("cuda:{}", device.index);
+  }
+  return "?";
+}
+
+Device parse_device(std::string_view text) {
+  if (text == "auto") return available_devices().front();
+  Device device;
+  if (text == "cpu") {
+    device.kind = DeviceKind::cpu;
+  } else if (text == "reference") {
+    device.kind = DeviceKind::reference;
+  } else if (text == "simt") {
+    device.kind = DeviceKind::simt;
+  } else if (text == "cuda" || text.starts_with("cuda:")) {
+    device.kind = DeviceKind::cuda;
+    if (text.size() > 5) {
+      const std::string digits(text.substr(5));
+      char* end = nullptr;
+      const long index = std::strtol(digits.c_str(), &end, 10);
+      check(*end == 0 && index >= 0 && index < 1024, "device '{}': expected cuda:N", text);
+      device.index = static_cast<int>(index);
+    }
+  } else {
+    fail("device '{}' is unknown; expected auto, cpu, cuda, cuda:N, simt or reference", text);
+  }
+  kernels_for<float>(device);  // throws where the build lacks it
+  return device;
+}
+
+std::vector<Device> available_devices() { return {cpu_device, reference_device}; }
+
+template <>
+const Kernels<float>& kernels_for<float>(Device device) {
+  switch (device.kind) {
+    case DeviceKind::cpu:
+      return chosen()->table();
+    case DeviceKind::reference:
+      return reference_f32::table();
+    case DeviceKind::cuda:
+    case DeviceKind::simt:
+      break;
+  }
+  no_back_end(device);
+}
+
+template <>
+const Kernels<double>& kernels_for<double>(Device device) {
+  check(device.kind == DeviceKind::reference,
+        "device {}: float64 tensors live on the reference device only", to_string(device));
+  return reference_f64::table();
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Isa& isa : isas)
+    if (isa.supported()) names.push_back(isa.name);
+  return names;
+}
+
+std::string chosen_isa() { return chosen()->name; }
+
+void choose_isa(std::string_view name) { chosen() = &find_isa(name); }
+
+Stream current_stream(Device) { return {}; }
+
+void synchronize(Device device) {
+  kernels_for<float>(device).stream_synchronize(current_stream(device));
+}
+
+void set_num_threads(int n) {
+  check(n >= 1, "threads: expected at least 1, got {}", n);
+#ifdef _OPENMP
+  omp_set_num_threads(n);
+#endif
+}
+
+int num_threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+}  // namespace etude

@@ -1,0 +1,98 @@
+// Convolution and the linear layer.
+#include "engine/dispatch.h"
+#include "engine/ops.h"
+
+namespace etude {
+namespace {
+
+Conv2dShape conv2d_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
+                         const Conv2dOptions& o) {
+  check(x.rank() == 4, "{}: expected x [N,H,W,C], got {}", op, to_string(x.shape()));
+  check(w.rank() == 4, "{}: expected a filter [K,R,S,C], got {}", op, to_string(w.shape()));
+  check(w.dim(3) == x.dim(3), "{}: filter expects C = {}, input has {}", op, w.dim(3), x.dim(3));
+  check(o.stride_h > 0 && o.stride_w > 0 && o.dilation_h > 0 && o.dilation_w > 0 && o.pad_h >= 0 &&
+            o.pad_w >= 0,
+        "{}: stride and dilation must be positive, padding not negative", op);
+  check_same_place(op, x, w);
+  if (bias.defined()) {
+    check_same_place(op, x, bias);
+    check(bias.size() == w.dim(0), "{}: expected a bias [{}], got {}", op, w.dim(0),
+          to_string(bias.shape()));
+  }
+  const Conv2dShape p{x.dim(0), x.dim(1),     x.dim(2),    x.dim(3),   w.dim(0),
+                      w.dim(1), w.dim(2),     o.stride_h,  o.stride_w, o.pad_h,
+                      o.pad_w,  o.dilation_h, o.dilation_w};
+  check(p.h + 2 * p.pad_h >= p.dilation_h * (p.r - 1) + 1 &&
+            p.w + 2 * p.pad_w >= p.dilation_w * (p.s - 1) + 1,
+        "{}: input {} is smaller than the filter {} (padding {}x{}, dilation {}x{})", op,
+        to_string(x.shape()), to_string(w.shape()), p.pad_h, p.pad_w, p.dilation_h, p.dilation_w);
+  return p;
+}
+
+// conv2d on [N,H,W,C]; `linear` is the case H = W = R = S = 1.
+Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
+                const Conv2dShape& p, bool relu, Shape y_shape) {
+  const Device device = x.device();
+  Tensor y = empty_like(x, y_shape);
+  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(device, k.conv2d_forward_workspace(p));
+    k.conv2d_forward(current_stream(device), p, x.data<T>(), w.data<T>(), data_or_null<T>(bias),
+                     relu, y.data<T>(), work.data());
+  });
+  if (!grad_enabled()) return y;
+  const bool need_dx = x.requires_grad(), need_dw = w.requires_grad();
+  const bool need_dbias = bias.requires_grad();
+  const Shape x_shape = x.shape(), w_shape = w.shape();
+  // The filter gradient reads x, the data gradient w, the ReLU mask y: keep no more than that.
+  return record(
+      op, y, {x, w, bias},
+      [=, x = need_dw || need_dbias ? x.detach() : Tensor{}, w = need_dx ? w.detach() : Tensor{},
+       y = relu ? y : Tensor{}](Tensor dy) {
+        Gradients grads(3);
+        dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+          const Stream stream = current_stream(device);
+          if (relu) {
+            const Tensor masked = dy.unique() ? dy.detach() : empty_like(dy);
+            k.relu_backward(stream, dy.size(), y.data<T>(), dy.data<T>(), masked.data<T>());
+            dy = masked;
+          }
+          if (need_dw || need_dbias) {
+            grads[1] = empty_like(dy, w_shape);
+            if (need_dbias) grads[2] = empty_like(dy, {p.k});
+            const Workspace work(device, k.conv2d_backward_filter_workspace(p));
+            k.conv2d_backward_filter(stream, p, data_or_null<T>(x), dy.data<T>(),
+                                     grads[1].data<T>(), data_or_null<T>(grads[2]), work.data());
+          }
+          if (need_dx) {
+            grads[0] = empty_like(dy, x_shape);
+            const Workspace work(device, k.conv2d_backward_data_workspace(p));
+            k.conv2d_backward_data(stream, p, dy.data<T>(), w.data<T>(), grads[0].data<T>(),
+                                   work.data());
+          }
+        });
+        return grads;
+      });
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
+  const Conv2dShape p = conv2d_shape("conv2d", x, w, bias, options);
+  return convolve("conv2d", x, w, bias, p, options.relu, {p.n, p.p(), p.q(), p.k});
+}
+
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
+  check(x.rank() == 2, "linear: expected x [N,C], got {}", to_string(x.shape()));
+  check(w.rank() == 2, "linear: expected a weight [K,C], got {}", to_string(w.shape()));
+  check(w.dim(1) == x.dim(1), "linear: weight expects C = {}, input has {}", w.dim(1), x.dim(1));
+  check_same_place("linear", x, w);
+  if (bias.defined()) {
+    check_same_place("linear", x, bias);
+    check(bias.size() == w.dim(0), "linear: expected a bias [{}], got {}", w.dim(0),
+          to_string(bias.shape()));
+  }
+  const Conv2dShape p{x.dim(0), 1, 1, x.dim(1), w.dim(0), 1, 1};
+  return convolve("linear", x, w, bias, p, false, {p.n, p.k});
+}
+
+}  // namespace etude

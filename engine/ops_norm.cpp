@@ -1,0 +1,71 @@
+// Batch normalisation, with its optional residual and ReLU.
+#include "engine/dispatch.h"
+#include "engine/ops.h"
+
+namespace etude {
+
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                  const Tensor& running_mean, const Tensor& running_var,
+                  const BatchNormOptions& options, const Tensor& residual) {
+  check(x.rank() >= 2, "batch_norm: expected x [..., C], got {}", to_string(x.shape()));
+  const Index channels = x.dim(-1);
+  const BatchNormShape p{channels ? x.size() / channels : 0, channels, options.eps,
+                         options.momentum, options.relu};
+  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var}) {
+    check(t->defined() && t->size() == channels,
+          "batch_norm: x has C = {}, a parameter or statistic has {}", channels,
+          t->defined() ? t->size() : 0);
+    check_same_place("batch_norm", x, *t);
+  }
+  if (residual.defined()) {
+    check_same_place("batch_norm", x, residual);
+    check(residual.shape() == x.shape(), "batch_norm: residual {} is not like x {}",
+          to_string(residual.shape()), to_string(x.shape()));
+  }
+  const bool training = options.training;
+  check(!training || p.rows > 1,
+        "batch_norm: training needs more than one value a channel, got x {}; use a larger batch",
+        to_string(x.shape()));
+
+  const Device device = x.device();
+  Tensor y = empty_like(x);
+  Tensor mean, inv_std;  // of the batch
+  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+    const Stream stream = current_stream(device);
+    if (training) {
+      mean = empty_like(x, {channels});
+      inv_std = empty_like(x, {channels});
+      const Workspace work(device, k.batch_norm_workspace(p));
+      k.batch_norm_forward(stream, p, x.data<T>(), gamma.data<T>(), beta.data<T>(),
+                           data_or_null<T>(residual), running_mean.data<T>(), running_var.data<T>(),
+                           y.data<T>(), mean.data<T>(), inv_std.data<T>(), work.data());
+    } else {
+      k.batch_norm_inference(stream, p, x.data<T>(), gamma.data<T>(), beta.data<T>(),
+                             data_or_null<T>(residual), running_mean.data<T>(),
+                             running_var.data<T>(), y.data<T>());
+    }
+  });
+  if (!grad_enabled()) return y;
+  const bool need_dresidual = residual.requires_grad();
+  // The running statistics change with the next batch, so evaluation keeps copies of them.
+  return record("batch_norm", y, {x, gamma, beta, residual},
+                [=, x = x.detach(), gamma = gamma.detach(), y = p.relu ? y : Tensor{},
+                 mean = training ? mean : running_mean.clone(),
+                 spread = training ? inv_std : running_var.clone()](Tensor dy) {
+                  Gradients grads = {empty_like(x), empty_like(gamma), empty_like(gamma), Tensor{}};
+                  // Without ReLU the residual's gradient is dy itself.
+                  if (need_dresidual) grads[3] = p.relu ? empty_like(x) : dy;
+                  dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+                    const auto kernel =
+                        training ? k.batch_norm_backward : k.batch_norm_inference_backward;
+                    const Workspace work(device, k.batch_norm_workspace(p));
+                    kernel(current_stream(device), p, x.data<T>(), data_or_null<T>(y), dy.data<T>(),
+                           gamma.data<T>(), mean.data<T>(), spread.data<T>(), grads[0].data<T>(),
+                           grads[1].data<T>(), grads[2].data<T>(),
+                           need_dresidual && p.relu ? grads[3].data<T>() : nullptr, work.data());
+                  });
+                  return grads;
+                });
+}
+
+}  // namespace etude

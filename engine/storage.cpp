@@ -1,0 +1,114 @@
+#include "engine/storage.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "engine/error.h"
+
+namespace etude {
+namespace {
+
+// Keeps freed blocks by size. Two rules bound what it wastes:
+//  - a cached block serves a request only when at most a quarter of it is left over;
+//  - on a miss, cached blocks go back to the system, largest first, until everything held is
+//    within 5/4 of the most that was ever in use at once.
+class CachingAllocator {
+ public:
+  explicit CachingAllocator(Device device) : device_(device) {}
+
+  void* allocate(std::size_t bytes, std::size_t& block_bytes) {
+    constexpr std::size_t granule = 256;
+    const std::size_t wanted = (std::max<std::size_t>(bytes, 1) + granule - 1) / granule * granule;
+    const std::lock_guard lock(mutex_);
+    void* block = nullptr;
+    if (const auto hit = free_.lower_bound(wanted);
+        hit != free_.end() && hit->first <= wanted + wanted / 4) {
+      block_bytes = hit->first;
+      block = hit->second;
+      stats_.cached -= block_bytes;
+      free_.erase(hit);
+    } else {
+      block_bytes = wanted;
+      const std::size_t most = std::max(stats_.peak, high_water_);
+      release_until(stats_.current + wanted, most + most / 4);
+      block = kernels_for<float>(device_).memory_alloc(wanted);
+      if (!block) {
+        release_until(0, 0);
+        block = kernels_for<float>(device_).memory_alloc(wanted);
+      }
+      check(block != nullptr,
+            "memory: device {} cannot give {} bytes ({} in use); try a smaller batch",
+            to_string(device_), bytes, stats_.current);
+    }
+    stats_.current += block_bytes;
+    stats_.peak = std::max(stats_.peak, stats_.current);
+    high_water_ = std::max(high_water_, stats_.current);
+    return block;
+  }
+
+  void free(void* block, std::size_t block_bytes) {
+    const std::lock_guard lock(mutex_);
+    stats_.current -= block_bytes;
+    stats_.cached += block_bytes;
+    free_.emplace(block_bytes, block);
+  }
+
+  MemoryStats stats() {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    stats_.peak = stats_.current;
+  }
+
+  void release_all() {
+    const std::lock_guard lock(mutex_);
+    release_until(0, 0);
+  }
+
+ private:
+  // Gives cached blocks back, largest first, while in_use + cached > limit.
+  void release_until(std::size_t in_use, std::size_t limit) {
+    while (!free_.empty() && in_use + stats_.cached > limit) {
+      const auto largest = std::prev(free_.end());
+      kernels_for<float>(device_).memory_free(largest->second);
+      stats_.cached -= largest->first;
+      free_.erase(largest);
+    }
+  }
+
+  Device device_;
+  std::mutex mutex_;
+  std::multimap<std::size_t, void*> free_;
+  MemoryStats stats_;
+  std::size_t high_water_ = 0;  // of `current`, never reset
+};
+
+// Never destroyed: tensors in static objects may outlive any order of destruction.
+CachingAllocator& allocator_for(Device device) {
+  static std::mutex mutex;
+  static auto& allocators = *new std::map<std::pair<DeviceKind, int>, CachingAllocator*>;
+  const std::lock_guard lock(mutex);
+  auto& slot = allocators[{device.kind, device.index}];
+  if (!slot) slot = new CachingAllocator(device);
+  return *slot;
+}
+
+}  // namespace
+
+MemoryStats memory_stats(Device device) { return allocator_for(device).stats(); }
+void reset_peak_memory(Device device) { allocator_for(device).reset_peak(); }
+void release_cached_memory(Device device) { allocator_for(device).release_all(); }
+
+Storage::Storage(Device device, std::size_t bytes)
+    : device_(device), bytes_(bytes), data_(allocator_for(device).allocate(bytes, block_bytes_)) {}
+
+Storage::~Storage() { allocator_for(device_).free(data_, block_bytes_); }
+
+Workspace::Workspace(Device device, std::size_t bytes)
+    : storage_(bytes ? std::make_unique<Storage>(device, bytes) : nullptr) {}
+
+}  // namespace etude

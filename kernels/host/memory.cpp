@@ -1,0 +1,43 @@
+// Memory and streams of the back ends that run on the host: everything happens at once, so a
+// stream is a null handle and waiting is free.
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/backend.h"
+
+namespace etude::ETUDE_BACKEND {
+
+// Large blocks are aligned for huge pages and ask for them: one page fault per 2 MB, not per 4 KB.
+void* memory_alloc(std::size_t bytes) {
+  constexpr std::size_t huge_page = std::size_t{2} << 20;
+  const std::size_t alignment = bytes >= 2 * huge_page ? huge_page : 64;
+  const std::size_t rounded = (bytes + 63) / 64 * 64;
+  void* block = nullptr;
+  if (posix_memalign(&block, alignment, rounded) != 0) return nullptr;
+#ifdef MADV_HUGEPAGE
+  if (alignment == huge_page) madvise(block, rounded / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
+  return block;
+}
+void memory_free(void* p) { std::free(p); }
+void memory_copy(Stream, void* dst, const void* src, std::size_t bytes, CopyKind) {
+  if (bytes) std::memcpy(dst, src, bytes);
+}
+void memory_zero(Stream, void* dst, std::size_t bytes) {
+  if (bytes) std::memset(dst, 0, bytes);
+}
+void* host_alloc(std::size_t bytes) { return memory_alloc(bytes); }
+void host_free(void* p) { memory_free(p); }
+int device_count() { return 1; }
+void device_select(int) {}
+Stream stream_create() { return {}; }
+void stream_destroy(Stream) {}
+void stream_synchronize(Stream) {}
+Event event_create() { return {}; }
+void event_destroy(Event) {}
+void event_record(Event, Stream) {}
+void event_wait(Stream, Event) {}
+
+}  // namespace etude::ETUDE_BACKEND
