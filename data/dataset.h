@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <map>
@@ -42,7 +43,8 @@ struct Item {
   int label = -1;                  // class, for `folder` and `idx`
   int image = -1;                  // index into Dataset::images
   std::string split;               // "train", "val", "test" where a file or the layout says so
-  std::map<std::string, std::string> columns;  // artist, speaker, fold, ... of metadata or --groups
+  // artist, speaker, fold, ... of metadata or --groups; names as the file spells them, trimmed.
+  std::map<std::string, std::string> columns;
 };
 
 // 8-bit images of an IDX file.
@@ -51,14 +53,40 @@ struct Images {
   std::vector<std::uint8_t> pixels;  // [count, height, width]
 };
 
+// How one range of DEAM's song ids answers the question whether the static columns "valence" and
+// "arousal" are exchanged there: Pearson correlations of the songs' mean dynamic annotation with
+// their static one, as distributed (deam.h).
+struct SwapEvidence {
+  enum class Verdict { straight, swapped, unclear };
+  int first_id = 0, last_id = 0;  // inclusive
+  int songs = 0;                  // with both annotations, here
+  double arousal_arousal = 0;     // r(dynamic arousal, static "arousal")
+  double arousal_valence = 0;     // r(dynamic arousal, static "valence")
+  double valence_valence = 0;     // r(dynamic valence, static "valence")
+  double valence_arousal = 0;     // r(dynamic valence, static "arousal")
+  Verdict verdict = Verdict::unclear;
+  int mended = 0;                 // songs whose columns were exchanged back
+};
+
+// One data set that was found: a --data root, or one of two below the same root.
+struct Root {
+  std::filesystem::path path;
+  std::string kind;                 // deam, pmemo, folder, idx
+  Scale scale{0, 1};                // of Item::score of its items
+  std::vector<SwapEvidence> swap;   // deam only
+};
+
 struct Dataset {
-  std::string kind;                      // "deam"
+  std::string kind;                      // "deam", "deam+pmemo"
   std::vector<Item> items;
   std::vector<std::string> classes;      // of `folder` and `idx`; empty where a task makes them
-  Scale scale{0, 1};                     // of Item::score
+  Scale scale{0, 1};                     // of Item::score; 0-1 where roots differ: see Root::scale
   Images images;
   std::vector<std::string> notes;        // one line each: what was mended or left out
   std::vector<std::string> warnings;     // one line each: missing or damaged files
+  std::vector<Root> roots;               // Item::root is an index into it
+
+  bool has_affect() const;               // some item has a valence/arousal annotation
 };
 
 enum class DeamLabels { mended, as_distributed };
@@ -67,12 +95,19 @@ struct DatasetOptions {
   DeamLabels deam_labels = DeamLabels::mended;
   std::filesystem::path groups;  // --groups FILE, `folder` only
   bool need_audio = true;        // drop items without audio (with a warning); `verify` keeps them
+  bool keep_unannotated = false; // keep clips without annotation (with `affect` unset), as `verify`
 };
 
-// kind: deam, pmemo, folder, idx. Several roots of one kind combine; `deam` and `pmemo` roots may be
-// mixed by giving the kind "deam+pmemo" (each root is recognised by its files). Error names the
-// root and what was expected below it.
+// kind: deam, pmemo, folder, idx. Several roots of one kind combine; `deam` and `pmemo` may be mixed
+// by giving the kind "deam+pmemo" (each root is recognised by its files and may hold both). "auto"
+// recognises each root among all four. Error names the root and what was expected below it.
+//
+// Ids are "<name>/<song>", <name> being the kind (of `folder`: the root's name); a second root of
+// the same name gets "<name>-2". Folder classes with the same name are one class.
 Dataset load_dataset(const std::string& kind, const std::vector<std::filesystem::path>& roots,
                      const DatasetOptions& options = {});
+
+// The kinds load_dataset() takes, for help texts.
+const std::vector<std::string>& dataset_kinds();
 
 }  // namespace etude::data

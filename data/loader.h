@@ -1,7 +1,6 @@
 // Features and batches: from items to tensors [N, bands, frames, 1] that a model is fed.
 #pragma once
 
-#include <condition_variable>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -17,32 +16,42 @@
 
 namespace etude::data {
 
-// One item's features on the host: [height, width] float, width varies between songs.
+// One item's features on the host: [height, width] float, width varies between songs. Images are
+// scaled to 0-1.
 struct Features {
   int height = 0, width = 0;
   std::vector<float> values;
+  int valid = 0;  // leading frames that hold sound, the rest being the front end's padding; 0: all
+  int frames() const { return valid > 0 ? valid : width; }
 };
 
 struct PrepareOptions {
   std::filesystem::path cache;  // folder; empty: no cache on disk
-  int threads = 0;
-  bool strict = false;
-  std::function<bool(int done, int total)> progress;  // false stops
+  int threads = 0;              // files at a time; 0: as many as the processor runs
+  bool strict = false;          // a damaged file is an Error rather than a warning
+  // Called from the calling thread as files are done; false stops.
+  std::function<bool(int done, int total)> progress;
 };
 
 // The features of every item in `which` (others stay empty): decoded, resampled, transformed; from
-// the cache where the file's content and the settings are unchanged. Damaged files go to
-// `warnings`; a file that gives nothing is an Error unless `skip_broken`.
+// the cache where the file's content and the settings are unchanged (feature_cache.h). Damaged
+// files go to `warnings`, and so do files that give nothing at all: their features stay empty. Error
+// where no file gives anything. The result does not depend on the number of threads.
+//
+// All features are held in memory: 4 bytes x bands x frames, e.g. 0.45 GB for 1802 clips of 45 s at
+// 64 bands and hop 1024.
 struct FeatureSet {
   std::vector<Features> items;          // parallel to Dataset::items
   std::vector<std::string> warnings;
   int from_cache = 0;
+  bool stopped = false;                 // `progress` said so: some items are missing
 };
 FeatureSet prepare_features(const Dataset& dataset, const std::vector<int>& which,
                             const MelSettings& settings, const PrepareOptions& options);
 
-// Per-band mean and deviation over the training part; applied by the loader and kept with the
-// weights.
+// Mean and (population) deviation of every band over the training part, padding left out; applied
+// by the loader as (x - mean) / deviation and kept with the weights. A band without deviation is
+// only centred. Of images a row is a band; give every row the same pair for one over all pixels.
 struct BandStatistics {
   std::vector<float> mean, deviation;  // [height]; empty: none
 };
@@ -55,26 +64,44 @@ struct Batch {
   std::vector<int> items;      // the item of each sample
 };
 
+// Changes one training sample, [height, width] in standardised units, in place, with draws from
+// `random`, which is the sample's own (seed, epoch, item).
+using Augment = std::function<void(float* x, int height, int width, Generator& random)>;
+
 struct LoaderOptions {
   int batch_size = 32;
-  int width = 0;               // frames a sample; 0: the longest item (shorter ones are padded)
+  int width = 0;               // frames a sample; 0: the longest of all features
   bool training = false;       // shuffled, random crops; else windows in order
   int window_step = 0;         // evaluation windows over a song: their step; 0: width (at least one)
-  bool drop_last = false;
+  bool drop_last = false;      // training only: leave out a last batch that is not full
   std::uint64_t seed = 0;
   double pad_value = 0;        // in standardised units
+  Augment augment;             // training only; empty: none
 };
 
-// Batches for one epoch; the same seed, epoch and options give the same batches. Runs one batch
-// ahead in a thread.
+// Batches for one epoch; the same seed, epoch and options give the same batches, whatever came
+// before: a run resumes exactly at the start of an epoch. One batch is made ahead in a thread.
+//
+// training: every item once an epoch, in an order drawn from (seed, epoch), one crop of `width`
+// frames each at a start drawn from (seed, epoch, item) and uniform over its valid frames.
+// Else: every item in the order given, windows at 0, step, 2 step ... that lie within it, and one
+// more at its end where at least half a step of frames would be left uncovered. Batch::items tells
+// the item of each window: a song's answer is the mean of its windows' logits.
+//
+// Items shorter than `width` are padded at the end with pad_value, after standardisation, as are
+// frames beyond Features::frames(): padding is the training mean, whatever the front end put there.
+//
+// Data set and features are referred to and must outlive the loader. Error for an item without
+// features or (where the task needs one) without a label, and for features of several heights.
 class Loader {
  public:
   Loader(const Dataset& dataset, const FeatureSet& features, const BandStatistics& statistics,
          const Task& task, std::vector<int> items, LoaderOptions options);
   ~Loader();
-  void start_epoch(int epoch);
-  bool next(Batch& batch);     // false at the end of the epoch
-  int batches() const;         // an epoch
+  void start_epoch(int epoch);  // without it, next() begins epoch 0
+  bool next(Batch& batch);      // false at the end of the epoch
+  int batches() const;          // an epoch
+  int samples() const;          // an epoch: items, or windows in evaluation
   int width() const;
 
  private:

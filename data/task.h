@@ -10,6 +10,9 @@
 namespace etude::data {
 
 enum class TaskKind { emotion9, quadrants, valence2, arousal2, va, classes };
+// Where levels are cut, per axis: in equal parts of the scale, of the range from the smallest to the
+// largest value, or of the sorted values (quantiles by linear interpolation). Two levels are cut at
+// the middle of the scale, of the range, or at the median.
 enum class Cuts { scale, minmax, tertiles };
 
 // Thresholds between levels, on 0-1, per axis: a level counts the thresholds with value > t.
@@ -25,7 +28,7 @@ struct Task {
 
   bool regression() const { return kind == TaskKind::va; }
   int outputs() const { return regression() ? 2 : static_cast<int>(classes.size()); }
-  // The class of an item; -1 when it has no annotation.
+  // The class of an item; -1 when it has no annotation, and for regression.
   int label(const Item& item) const;
 };
 
@@ -34,12 +37,16 @@ std::string to_string(TaskKind kind);
 Cuts parse_cuts(const std::string& text);
 std::string to_string(Cuts cuts);
 
+// quadrants where the items have valence and arousal, else classes.
+TaskKind default_task(const Dataset& dataset);
+
 // `fit`: the items whose values set min-max and tertile thresholds (the training part).
 Task make_task(TaskKind kind, Cuts cuts, const Dataset& dataset, const std::vector<int>& fit);
 
 // The nine names by id: happy tense angry content neutral distressed relaxed peaceful sad.
 const std::array<std::string, 9>& emotion_names();
-// "happy" for the quadrant names and so on: Q1 (v+ a+), Q2 (v- a+), Q3 (v- a-), Q4 (v+ a-).
+// happy, angry, sad, relaxed: Q1 (v+ a+), Q2 (v- a+), Q3 (v- a-), Q4 (v+ a-), as Russell's circumplex
+// is usually quartered. The ids are 0-3 in this order.
 const std::array<std::string, 4>& quadrant_names();
 
 }  // namespace etude::data

@@ -150,7 +150,8 @@ class Matcher {
       // Files written before PyTorch 0.4.1 have none, and nothing depends on it.
       if (entry.name.ends_with("num_batches_tracked") || may_reset(entry.name)) return {};
       ++missing;
-      problems.push_back(fmt::format("missing {} {}", entry.name, to_string(entry.tensor.shape())));
+      problems.push_back(fmt::format("missing {} {}", entry.name,
+                                     to_string(torch_shape(entry.tensor.shape(), entry.layout))));
       return {};
     }
     Tensor tensor = found->second;

@@ -121,6 +121,14 @@ struct MelFilterBank {
 // audio [clips, samples], window [n_fft] -> [clips, n_mels, frames] in the chosen log scale.
 Tensor mel_spectrogram(const Tensor& audio, const Tensor& window, const StftOptions& options,
                        const MelFilterBank& filters, LogScale log_scale, double floor);
-void top_db(const Tensor& y, double top_db);  // [clips, ...], in place
+void top_db(const Tensor& y, double top_db);  // y = max(y, max of the clip - top_db), in place
+
+// Standardisation of y [clips, bands, frames], in place. Only the first frames_valid[clip] frames
+// (int64 [clips]; undefined: all) count; the others, padding, become 0, the mean.
+// Per clip: (y - mean) / (deviation + eps) with one mean and population deviation over all bands.
+void standardize_clip(const Tensor& y, const Tensor& frames_valid = {}, double eps = 1e-5);
+// Per band: (y - mean[band]) inv_std[band] with given statistics.
+void standardize_band(const Tensor& y, const Tensor& mean, const Tensor& inv_std,
+                      const Tensor& frames_valid = {});
 
 }  // namespace etude

@@ -1,8 +1,10 @@
 #include "engine/storage.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "engine/error.h"
 
@@ -22,7 +24,10 @@ class CachingAllocator {
     const std::size_t wanted = (std::max<std::size_t>(bytes, 1) + granule - 1) / granule * granule;
     const std::lock_guard lock(mutex_);
     void* block = nullptr;
-    if (const auto hit = free_.lower_bound(wanted);
+    if (guarded_) {
+      block_bytes = wanted;
+      block = allocate_fenced(bytes);
+    } else if (const auto hit = free_.lower_bound(wanted);
         hit != free_.end() && hit->first <= wanted + wanted / 4) {
       block_bytes = hit->first;
       block = hit->second;
@@ -50,6 +55,11 @@ class CachingAllocator {
   void free(void* block, std::size_t block_bytes) {
     const std::lock_guard lock(mutex_);
     stats_.current -= block_bytes;
+    if (const auto fenced = fenced_.find(block); fenced != fenced_.end()) {
+      free_fenced(block, fenced->second);
+      fenced_.erase(fenced);
+      return;
+    }
     stats_.cached += block_bytes;
     free_.emplace(block_bytes, block);
   }
@@ -69,7 +79,50 @@ class CachingAllocator {
     release_until(0, 0);
   }
 
+  void set_guarded(bool on) {
+    const std::lock_guard lock(mutex_);
+    guarded_ = on;
+    damaged_blocks_ = 0;
+  }
+
+  std::size_t damaged_blocks() {
+    const std::lock_guard lock(mutex_);
+    return damaged_blocks_;
+  }
+
  private:
+  static constexpr std::size_t fence = 256;
+  static constexpr std::byte fence_byte{0xA5};
+
+  void* allocate_fenced(std::size_t bytes) {
+    const auto& kernels = kernels_for<float>(device_);
+    void* block = kernels.memory_alloc(fence + bytes + fence);
+    check(block != nullptr, "memory: device {} cannot give {} guarded bytes", to_string(device_),
+          bytes);
+    std::vector<std::byte> content(fence + bytes + fence, fence_byte);
+    std::fill_n(content.begin() + fence, bytes, std::byte{0xFF});
+    kernels.memory_copy(current_stream(device_), block, content.data(), content.size(),
+                        CopyKind::host_to_device);
+    synchronize(device_);
+    void* data = static_cast<std::byte*>(block) + fence;
+    fenced_.emplace(data, bytes);
+    return data;
+  }
+
+  void free_fenced(void* data, std::size_t bytes) {
+    const auto& kernels = kernels_for<float>(device_);
+    void* block = static_cast<std::byte*>(data) - fence;
+    std::vector<std::byte> content(fence + bytes + fence);
+    kernels.memory_copy(current_stream(device_), content.data(), block, content.size(),
+                        CopyKind::device_to_host);
+    synchronize(device_);
+    const auto whole = [&](auto first) {
+      return std::all_of(first, first + fence, [](std::byte b) { return b == fence_byte; });
+    };
+    if (!whole(content.begin()) || !whole(content.end() - fence)) ++damaged_blocks_;
+    kernels.memory_free(block);
+  }
+
   // Gives cached blocks back, largest first, while in_use + cached > limit.
   void release_until(std::size_t in_use, std::size_t limit) {
     while (!free_.empty() && in_use + stats_.cached > limit) {
@@ -85,6 +138,9 @@ class CachingAllocator {
   std::multimap<std::size_t, void*> free_;
   MemoryStats stats_;
   std::size_t high_water_ = 0;  // of `current`, never reset
+  bool guarded_ = false;
+  std::map<void*, std::size_t> fenced_;  // data -> bytes
+  std::size_t damaged_blocks_ = 0;
 };
 
 // Never destroyed: tensors in static objects may outlive any order of destruction.
@@ -102,6 +158,14 @@ CachingAllocator& allocator_for(Device device) {
 MemoryStats memory_stats(Device device) { return allocator_for(device).stats(); }
 void reset_peak_memory(Device device) { allocator_for(device).reset_peak(); }
 void release_cached_memory(Device device) { allocator_for(device).release_all(); }
+
+GuardedMemory::GuardedMemory(Device device) : device_(device) {
+  allocator_for(device).set_guarded(true);
+}
+GuardedMemory::~GuardedMemory() { allocator_for(device_).set_guarded(false); }
+std::size_t GuardedMemory::damaged_blocks() const {
+  return allocator_for(device_).damaged_blocks();
+}
 
 Storage::Storage(Device device, std::size_t bytes)
     : device_(device), bytes_(bytes), data_(allocator_for(device).allocate(bytes, block_bytes_)) {}

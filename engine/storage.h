@@ -21,6 +21,22 @@ void reset_peak_memory(Device device);
 // Returns the cached blocks to the system.
 void release_cached_memory(Device device);
 
+// For tests. While one is alive, every new block of the device is an allocation of its own, filled
+// with 0xFF bytes (NaN, so that reading what was never written shows) and fenced on both sides of
+// exactly the bytes asked for.
+class GuardedMemory {
+ public:
+  explicit GuardedMemory(Device device);
+  ~GuardedMemory();
+  GuardedMemory(const GuardedMemory&) = delete;
+  GuardedMemory& operator=(const GuardedMemory&) = delete;
+  // How many of the blocks freed since have had their fences overwritten.
+  std::size_t damaged_blocks() const;
+
+ private:
+  Device device_;
+};
+
 // A block of device memory. Freed blocks go to a cache: page faults on fresh memory cost large
 // activations up to half of their time, and cudaMalloc synchronises.
 class Storage {

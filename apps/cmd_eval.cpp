@@ -1,0 +1,158 @@
+// etude eval: how good a trained model is on a part of the data.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "apps/commands.h"
+#include "apps/cross_validation.h"
+#include "apps/experiment.h"
+#include "apps/linear_floor.h"
+#include "apps/progress.h"
+#include "apps/report.h"
+#include "apps/usage.h"
+
+namespace etude::apps {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string run, split = "test", device = "auto", cache;
+  std::vector<std::string> data;
+  int threads = 0;
+  bool json = false;
+};
+
+// Which items to judge, and which trained the model (for the baselines).
+struct Parts {
+  std::vector<int> judged, train;
+  std::string name;
+};
+
+// With other data than the run's, split.csv knows none of its ids: then all of it is judged.
+Parts choose_parts(const data::Dataset& dataset, const RunFolder& folder, const Options& options) {
+  Parts parts;
+  parts.name = options.split;
+  data::Split split;
+  bool known = true;
+  try {
+    split = data::read_split(folder.split(), dataset);
+  } catch (const Error&) {
+    if (options.data.empty()) throw;
+    known = false;
+  }
+  if (!known || options.split == "all") {
+    if (!known) {
+      note("the data is not what the run was trained on: all of it is judged");
+      parts.name = "all";
+    }
+    for (std::size_t i = 0; i < dataset.items.size(); ++i)
+      parts.judged.push_back(static_cast<int>(i));
+  } else {
+    parts.judged = options.split == "train" ? split.train
+                   : options.split == "val" ? split.val
+                                            : split.test;
+  }
+  parts.train = split.train;
+  return parts;
+}
+
+// From run.json, since the training part need not be at hand: the majority class by its counts, the
+// mean of a regression by the items that are.
+Baseline baseline_of(const Json& run, const ModelSpec& spec, const data::Dataset& dataset,
+                     const std::vector<int>& train) {
+  if (spec.task.regression()) return train.empty() ? Baseline{} : fit_baseline(dataset, spec.task, train);
+  Baseline baseline;
+  int most = 0;
+  const Json& counts = run.at("data").at("train").at("classes");
+  for (std::size_t c = 0; c < spec.task.classes.size(); ++c) {
+    const int count = counts.value(spec.task.classes[c], 0);
+    if (count > most) {
+      most = count;
+      baseline.majority = static_cast<int>(c);
+    }
+  }
+  return baseline;
+}
+
+int eval(const Options& options) {
+  const RunFolder folder(options.run);
+  if (fs::exists(folder.path() / "cv.json")) {
+    const Json summary = read_json(folder.path() / "cv.json");
+    fmt::print("{}", options.json ? summary.dump(2) + "\n" : cv_text(summary));
+    return exit_done;
+  }
+  if (options.threads > 0) set_num_threads(options.threads);
+  const Device device = parse_device(options.device);
+  const LoadedModel loaded = load_model(options.run, device);
+  check(fs::is_directory(options.run), "eval: {} is not a run folder", options.run);
+  const ModelSpec& spec = loaded.spec;
+  const Json run = read_json(folder.run_json());
+  TrainConfig config = train_config_from_json(run.at("config"));
+  if (!options.data.empty()) {
+    config.data = options.data;
+    if (!fs::exists(config.groups)) config.groups.clear();
+  }
+  if (!options.cache.empty()) config.cache = options.cache;
+  config.threads = options.threads;
+
+  const data::Dataset dataset = load_labelled(config);
+  if (!spec.task.regression() && spec.task.kind == data::TaskKind::classes)
+    check(dataset.classes == spec.task.classes,
+          "eval: the data has {} classes that are not the {} of the run", dataset.classes.size(),
+          spec.task.classes.size());
+  Parts parts = choose_parts(dataset, folder, options);
+  check(!parts.judged.empty(), "eval: the run has no {} part; try --split val", options.split);
+  const data::FeatureSet features =
+      prepare_with_progress(dataset, parts.judged, spec.mel.value_or(data::MelSettings{}), config);
+  std::erase_if(parts.judged, [&](int i) { return features.items[i].values.empty(); });
+
+  data::LoaderOptions loader_options;
+  loader_options.batch_size = 64;
+  loader_options.width = spec.width;
+  loader_options.window_step = spec.window_step;
+  data::Loader loader(dataset, features, spec.statistics, spec.task, parts.judged, loader_options);
+  const Predictions predictions = run_model(*loaded.module, loader, device, parts.name);
+  std::optional<Predictions> linear;
+  if (fs::exists(folder.linear()))
+    linear = LinearFloor::load(folder.linear()).predict(features, parts.judged);
+  const Evaluation result =
+      evaluate(parts.name, predictions, dataset, spec.task, spec.scale,
+               baseline_of(run, spec, dataset, parts.train), linear);
+  write_json(folder.evaluation(parts.name), to_json(result, true));
+  write_text(folder.predictions(parts.name), predictions_csv(result));
+  write_report(folder);
+  if (options.json)
+    fmt::print("{}\n", to_json(result).dump(2));
+  else
+    fmt::print("{}\nreport: {}\n", to_text(result), folder.report().string());
+  return exit_done;
+}
+
+}  // namespace
+
+Command eval_command(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* sub = app.add_subcommand("eval", "Evaluate a trained model on songs it has not seen");
+  sub->add_option("run", options->run, "Run folder of `etude train`")->required();
+  sub->add_option("--split", options->split, "Which part: train, val, test or all")
+      ->check(CLI::IsMember({"train", "val", "test", "all"}))
+      ->capture_default_str();
+  sub->add_option("--data", options->data, "Where the data is now, or other data of the same kind")
+      ->allow_extra_args(false);
+  sub->add_flag("--json", options->json, "One JSON object on stdout");
+  sub->add_option("--device", options->device, "auto, cpu, reference, cuda[:n] or simt")
+      ->capture_default_str();
+  sub->add_option("--threads", options->threads, "CPU threads; 0: all")->check(CLI::Range(0, 4096));
+  sub->add_option("--cache", options->cache, "Folder of the feature cache; `none`: off");
+  sub->footer(
+      "Writes eval-PART.json, predictions-PART.csv and report.html into the run folder.\n"
+      "\n"
+      "Examples:\n"
+      "  etude eval run1\n"
+      "  etude eval run1 --split val --json\n"
+      "  etude eval run1 --data /elsewhere/DEAM");
+  return {sub, [options] { return eval(*options); }};
+}
+
+}  // namespace etude::apps

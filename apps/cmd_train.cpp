@@ -1,0 +1,76 @@
+// etude train: trains a model and writes a run folder.
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "apps/commands.h"
+#include "apps/cross_validation.h"
+#include "apps/experiment.h"
+#include "apps/progress.h"
+#include "apps/usage.h"
+
+namespace etude::apps {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// With --cv the top folder has the configuration, too, so that it can be resumed.
+void write_cv_config(const fs::path& folder, const Experiment& e) {
+  fs::create_directories(folder);
+  write_json(RunFolder(folder).run_json(),
+             {{"config", to_json(e.config)}, {"environment", environment_json(e.device)}});
+}
+
+int train(TrainConfig config) {
+  check_usage(!config.out.empty(), "train: --out RUN is missing: where the run is written");
+  const RunFolder folder(config.out);
+  const bool exists = fs::exists(folder.run_json());
+  if (config.resume) {
+    check(exists, "train --resume: {} holds no run (no run.json)", config.out);
+    config = resume_config(train_config_from_json(read_json(folder.run_json()).at("config")), config);
+  } else {
+    check_usage(!exists,
+                "train: {} already holds a run; go on with --resume, or give another --out",
+                config.out);
+    check_usage(!config.dataset.empty(), "train: --dataset is missing (deam, pmemo, folder, idx)");
+    check_usage(!config.data.empty(), "train: --data DIR is missing: where the data set is");
+  }
+  const Experiment experiment = open_experiment(std::move(config));
+  note(fmt::format("device: {}", to_string(experiment.device)));
+  if (!experiment.config.cv.empty()) {
+    write_cv_config(folder.path(), experiment);
+    const Json summary = cross_validate(experiment, folder.path());
+    if (summary.is_null()) return exit_done;
+    fmt::print("{}report    {}\n", cv_text(summary), folder.report().string());
+    return exit_done;
+  }
+  const auto result =
+      train_one(experiment, make_experiment_split(experiment), folder.path(), "");
+  if (result) fmt::print("{}\nreport: {}\n", headline(*result), folder.report().string());
+  return exit_done;
+}
+
+}  // namespace
+
+Command train_command(CLI::App& app) {
+  auto config = std::make_shared<TrainConfig>();
+  CLI::App* sub = app.add_subcommand("train", "Train a model and write a run folder");
+  add_train_options(*sub, *config);
+  sub->footer(
+      "[by the data]: chosen for images, short clips, sounds or songs, and written to run.json.\n"
+      "\n"
+      "Examples:\n"
+      "  etude train --dataset deam --data DEAM --out run1\n"
+      "  etude train --dataset deam --data DEAM --task va --group-by artist --cv 10 --out run2\n"
+      "  etude train --dataset folder --data esc10 --groups esc10/groups.csv --cv fold --out run3\n"
+      "  etude train --dataset idx --data /usr/share/datasets/fashion-mnist --model tinyvgg \\\n"
+      "              --epochs 5 --out run4\n"
+      "  etude train --resume --out run1          go on after Ctrl-C\n"
+      "  etude train --config run.toml            any option as `key = value`");
+  return {sub, [config, sub] {
+            note_given(*sub, *config);
+            return train(*config);
+          }};
+}
+
+}  // namespace etude::apps

@@ -1,0 +1,74 @@
+#include "apps/cross_validation.h"
+
+#include <map>
+
+#include "apps/metrics.h"
+#include "apps/progress.h"
+#include "apps/report.h"
+
+namespace etude::apps {
+
+namespace {
+
+// The numbers of a fold that a mean makes sense of.
+Json fold_numbers(const std::string& name, const Evaluation& e) {
+  Json json = {{"name", name}};
+  if (e.regression()) {
+    for (const auto& [axis, value] : {std::pair{"valence", &e.valence}, std::pair{"arousal", &e.arousal}}) {
+      const std::string prefix = std::string(axis) + " ";
+      json[prefix + "R2"] = value->model.r2;
+      json[prefix + "RMSE"] = value->model.rmse;
+      json[prefix + "CCC"] = value->model.ccc;
+    }
+  } else {
+    json["accuracy"] = e.song.accuracy;
+    json["macro-F1"] = e.song.macro_f1;
+    json["majority"] = e.majority;
+    if (e.linear) json["linear"] = e.linear->accuracy;
+  }
+  json["n"] = e.songs;
+  return json;
+}
+
+}  // namespace
+
+Json cross_validate(const Experiment& experiment, const std::filesystem::path& folder) {
+  const std::vector<data::Split> splits = make_experiment_folds(experiment);
+  Json folds = Json::array();
+  std::map<std::string, std::vector<double>> values;
+  std::vector<std::string> order;
+  for (std::size_t k = 0; k < splits.size(); ++k) {
+    const std::string name = fmt::format("fold-{}", k + 1);
+    const auto result = train_one(experiment, splits[k], folder / name,
+                                  fmt::format("fold {}/{}: ", k + 1, splits.size()));
+    if (!result) return {};
+    note(fmt::format("fold {}/{}: {}", k + 1, splits.size(), headline(*result)));
+    const Json fold = fold_numbers(name, *result);
+    for (const auto& [key, value] : fold.items()) {
+      if (!value.is_number_float()) continue;
+      if (values.count(key) == 0) order.push_back(key);
+      values[key].push_back(value.get<double>());
+    }
+    folds.push_back(fold);
+  }
+  Json summary = {{"mean", Json::object()}, {"deviation", Json::object()}, {"folds", folds}};
+  for (const std::string& key : order) {
+    const MeanSpread spread = mean_spread(values[key]);
+    summary["mean"][key] = spread.mean;
+    summary["deviation"][key] = spread.deviation;
+  }
+  write_json(folder / "cv.json", summary);
+  write_cv_report(folder, summary);
+  return summary;
+}
+
+std::string cv_text(const Json& summary) {
+  std::string text = fmt::format("{} folds, mean and deviation on the held-out parts\n",
+                                 summary.at("folds").size());
+  for (const auto& [name, mean] : summary.at("mean").items())
+    text += fmt::format("{:<14}{:.4f} +- {:.4f}\n", name, mean.get<double>(),
+                        summary.at("deviation").at(name).get<double>());
+  return text;
+}
+
+}  // namespace etude::apps

@@ -1,0 +1,172 @@
+#include "apps/defaults.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "apps/usage.h"
+#include "data/audio.h"
+
+namespace etude::apps {
+
+namespace {
+
+using Kind = DataProfile::Kind;
+
+template <class T>
+void set_default(std::optional<T>& field, T value) {
+  if (!field) field = std::move(value);
+}
+
+Index round_up(double value, Index multiple) {
+  return static_cast<Index>(std::ceil(value / static_cast<double>(multiple))) * multiple;
+}
+
+Index next_power_of_two(double value) {
+  Index n = 1;
+  while (static_cast<double>(n) < value) n *= 2;
+  return n;
+}
+
+}  // namespace
+
+std::string to_string(Kind kind) {
+  switch (kind) {
+    case Kind::images: return "images";
+    case Kind::short_clips: return "short clips";
+    case Kind::sounds: return "sounds";
+    case Kind::songs: return "songs";
+  }
+  return {};
+}
+
+DataProfile profile_dataset(const data::Dataset& dataset) {
+  DataProfile profile;
+  if (dataset.kind == "idx") return profile;
+  std::vector<const data::Item*> with_audio;
+  for (const data::Item& item : dataset.items)
+    if (!item.file.empty()) with_audio.push_back(&item);
+
+  constexpr std::size_t looks = 48;
+  const std::size_t n = std::min(looks, with_audio.size());
+  std::vector<double> seconds;
+  std::map<int, int> rates;
+  std::string problem = "none has audio";
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto& file = with_audio[i * with_audio.size() / n]->file;
+    try {
+      const data::Audio audio = data::load_audio(file, {.max_seconds = 60});
+      seconds.push_back(audio.seconds());
+      ++rates[audio.sample_rate];
+    } catch (const Error& e) {
+      problem = e.what();
+    }
+  }
+  check(!seconds.empty(), "{} data set: none of its {} files can be used ({})", dataset.kind,
+        dataset.items.size(), problem);
+  std::sort(seconds.begin(), seconds.end());
+  profile.median_seconds = seconds[seconds.size() / 2];
+  profile.long_seconds = seconds[(seconds.size() * 95 + 99) / 100 - 1];
+  profile.sample_rate =
+      std::max_element(rates.begin(), rates.end(), [](const auto& a, const auto& b) {
+        return a.second < b.second;
+      })->first;
+  profile.kind = profile.median_seconds < 2    ? Kind::short_clips
+                 : profile.median_seconds < 10 ? Kind::sounds
+                                               : Kind::songs;
+  return profile;
+}
+
+// Short clips: speech-like settings at the files' own rate (32 ms windows, 10 ms hop, 64 bands).
+// The transform is twice as long as the window, so that the lowest bands do not fall between bins.
+// Sounds: the music settings with half the window and hop, since their events are shorter.
+// Songs: the preset `mer`, measured on music emotion data.
+data::MelSettings default_mel(const DataProfile& profile) {
+  data::MelSettings mel = data::mel_preset("mer");
+  if (profile.kind == Kind::short_clips) {
+    mel.preset = "short-clips";
+    mel.sample_rate = std::min(profile.sample_rate, 16000);
+    mel.win_length = mel.sample_rate * 32 / 1000;
+    mel.n_fft = next_power_of_two(static_cast<double>(2 * mel.win_length));
+    mel.hop = mel.sample_rate / 100;
+    mel.n_mels = 64;
+    mel.pad_mode = PadMode::zero;  // a clip may be shorter than half a window
+    mel.f_min = 30;
+    mel.f_max = 0;
+    mel.short_clip = data::ShortClip::keep;
+    mel.clip_seconds = 0;
+  } else if (profile.kind == Kind::sounds) {
+    mel.preset = "sounds";
+    mel.n_fft = 1024;
+    mel.win_length = 0;
+    mel.hop = 512;
+    mel.pad_mode = PadMode::zero;
+  }
+  if (profile.kind != Kind::short_clips && profile.sample_rate < mel.sample_rate) {
+    mel.sample_rate = profile.sample_rate;
+    mel.f_max = 0;
+  }
+  return mel;
+}
+
+data::MelSettings resolve_mel(const TrainConfig& config, const DataProfile& profile) {
+  data::MelSettings mel =
+      config.preset ? data::mel_preset(*config.preset) : default_mel(profile);
+  for (const std::string& text : config.mel) {
+    const auto equals = text.find('=');
+    check_usage(equals != std::string::npos && equals > 0,
+                "--mel {}: expected NAME=VALUE, e.g. --mel n_mels=96", text);
+    try {
+      mel.set(text.substr(0, equals), text.substr(equals + 1));
+    } catch (const Error& e) {
+      throw UsageError(fmt::format("--mel {}: {}", text, e.what()));
+    }
+  }
+  return mel;
+}
+
+void fill_defaults(TrainConfig& config, const DataProfile& profile, int train_items) {
+  set_default<std::string>(config.optimizer, "adamw");
+  const bool sgd = *config.optimizer == "sgd";
+
+  //                      images  short clips  sounds  songs
+  struct Row {
+    int batch, epochs;
+    double lr, decay;
+  };
+  Row row{};
+  switch (profile.kind) {
+    case Kind::images: row = {64, 10, 2e-3, 0.01}; break;
+    case Kind::short_clips: row = {32, 15, 2e-3, 0.05}; break;
+    case Kind::sounds: row = {32, 60, 2e-3, 0.05}; break;
+    case Kind::songs: row = {32, 60, 2e-3, 0.05}; break;
+  }
+  set_default(config.batch, row.batch);
+  if (profile.kind == Kind::sounds || profile.kind == Kind::songs) {
+    // An epoch is one crop a song, so a small corpus needs more of them: about 1500 steps.
+    const int steps = std::max(1, train_items / *config.batch);
+    row.epochs = std::clamp(1500 / steps, 40, 120);
+  }
+  set_default(config.epochs, row.epochs);
+  set_default(config.lr, sgd ? 0.05 : row.lr);
+  set_default(config.weight_decay, sgd ? 5e-4 : row.decay);
+  set_default<std::string>(config.schedule, "onecycle");
+  // One-cycle is worst in its middle, so patience has to outlast that.
+  set_default(config.patience, std::max(10, *config.epochs / 2));
+
+  int width = 0;  // the whole item
+  if (profile.kind == Kind::short_clips || profile.kind == Kind::sounds ||
+      profile.kind == Kind::songs) {
+    const data::MelSettings mel = resolve_mel(config, profile);
+    const double frames_per_second = static_cast<double>(mel.sample_rate) / static_cast<double>(mel.hop);
+    const double crop_seconds = profile.kind == Kind::songs ? 3 : profile.long_seconds;
+    width = static_cast<int>(
+        profile.kind == Kind::songs
+            ? std::max<Index>(32, 16 * std::lround(crop_seconds * frames_per_second / 16))
+            : std::clamp<Index>(round_up(crop_seconds * frames_per_second, 16), 32, 512));
+  }
+  set_default(config.width, width);
+  set_default(config.window_step, *config.width / 2);
+}
+
+}  // namespace etude::apps

@@ -1,0 +1,96 @@
+// Running a trained model over a part of a data set, and what the outcome is worth.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/json.h"
+#include "apps/metrics.h"
+#include "data/loader.h"
+#include "engine/module.h"
+
+namespace etude::apps {
+
+// Raw outputs: logits of a classification; valence, arousal on 0-1 of a regression.
+struct Predictions {
+  int outputs = 0;
+  std::vector<int> items;              // songs, as indices into Dataset::items, in loader order
+  std::vector<double> song_outputs;    // [songs, outputs]: mean over the song's windows
+  std::vector<int> window_song;        // index into `items` of every window
+  std::vector<double> window_outputs;  // [windows, outputs]
+
+  int songs() const { return static_cast<int>(items.size()); }
+  int windows() const { return static_cast<int>(window_song.size()); }
+  const double* song(int i) const { return song_outputs.data() + std::size_t(i) * outputs; }
+  const double* window(int i) const { return window_outputs.data() + std::size_t(i) * outputs; }
+};
+
+// Runs the model in evaluation mode (and restores the mode it was in). Stops with Interrupted on
+// Ctrl-C. `label` names the progress bar; empty: none.
+Predictions run_model(Module& model, data::Loader& loader, Device device,
+                      const std::string& label = {});
+
+// Mean loss over songs: cross-entropy of the averaged logits (no smoothing, no class weights), or
+// the mean squared error of valence and arousal on 0-1.
+double mean_loss(const Predictions& predictions, const data::Dataset& dataset,
+                 const data::Task& task);
+// Share of songs whose largest averaged logit is their class.
+double mean_accuracy(const Predictions& predictions, const data::Dataset& dataset,
+                     const data::Task& task);
+
+// What the training part says without hearing anything: the floor under every model.
+struct Baseline {
+  int majority = -1;                     // its most frequent class
+  double valence = 0.5, arousal = 0.5;   // its means, on 0-1
+};
+Baseline fit_baseline(const data::Dataset& dataset, const data::Task& task,
+                      const std::vector<int>& train);
+
+// One axis of a regression; everything in units of the scale.
+struct AxisEvaluation {
+  Regression model;
+  double baseline_rmse = 0;                  // of the mean of the training part
+  std::optional<Regression> linear;
+};
+
+struct Evaluation {
+  std::string split;                  // "test"
+  std::vector<std::string> classes;   // empty for regression
+  data::Scale scale;
+  int songs = 0, windows = 0;
+  double loss = 0;
+  // Classification
+  Classification song, window;        // per song (averaged logits) and per window
+  double majority = 0;                // accuracy of the training part's majority class
+  std::string majority_class;
+  std::optional<Classification> linear;
+  // Regression, valence first
+  AxisEvaluation valence, arousal;
+  // Every song, for the list of predictions and the scatter plot.
+  struct Song {
+    std::string id;
+    int truth = -1, predicted = -1;
+    std::vector<double> probabilities;
+    data::Affect true_affect, predicted_affect;  // in units of the scale
+  };
+  std::vector<Song> list;
+
+  bool regression() const { return classes.empty(); }
+};
+
+// `linear`: predictions of the linear floor for the same songs, where there is one.
+Evaluation evaluate(const std::string& split, const Predictions& predictions,
+                    const data::Dataset& dataset, const data::Task& task, const data::Scale& scale,
+                    const Baseline& baseline, const std::optional<Predictions>& linear);
+
+// One object: accuracy, majority, macro_f1, loss, n ..., or r2, rmse, pearson, ccc per axis.
+// `with_list` adds every song.
+Json to_json(const Evaluation& evaluation, bool with_list = false);
+// Tables for people, and the one line that says it all.
+std::string to_text(const Evaluation& evaluation);
+std::string headline(const Evaluation& evaluation);
+// CSV: id, truth, prediction, probabilities (or the two axes).
+std::string predictions_csv(const Evaluation& evaluation);
+
+}  // namespace etude::apps

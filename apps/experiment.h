@@ -1,0 +1,63 @@
+// From a configuration to something trainable: data loaded, defaults chosen, features prepared.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/defaults.h"
+#include "apps/evaluate.h"
+#include "apps/model_spec.h"
+#include "apps/run_folder.h"
+#include "apps/train_config.h"
+#include "data/split.h"
+
+namespace etude::apps {
+
+// A data set with a class or an annotation, and features, for every item.
+struct Corpus {
+  data::Dataset dataset;
+  data::FeatureSet features;
+};
+
+// Where features are cached: `asked`, or ~/.cache/etude (XDG_CACHE_HOME); empty for "none".
+std::filesystem::path cache_folder(const std::string& asked);
+
+data::DatasetOptions dataset_options(const TrainConfig& config);
+
+// Loads the data set of the configuration, prints what was mended or missing, and drops the items
+// that the task has no answer for.
+data::Dataset load_labelled(const TrainConfig& config);
+
+// Features of the items in `which`, with a progress bar; warnings go to stderr. Stops with
+// Interrupted on Ctrl-C.
+data::FeatureSet prepare_with_progress(const data::Dataset& dataset, const std::vector<int>& which,
+                                       const data::MelSettings& mel, const TrainConfig& config);
+
+// Everything of a run that does not depend on the split. `config` comes back complete except for
+// what depends on the size of the training part (complete_config()).
+struct Experiment {
+  TrainConfig config;
+  Corpus corpus;
+  DataProfile profile;
+  std::optional<data::MelSettings> mel;  // none for images
+  Device device;
+};
+Experiment open_experiment(TrainConfig config);
+
+// The split of the configuration: from the file, the data set, or the seed.
+data::Split make_experiment_split(const Experiment& experiment);
+// One split a fold of --cv; the held-out fold is the test part, and validation comes from the rest.
+std::vector<data::Split> make_experiment_folds(const Experiment& experiment);
+
+// Task thresholds and band statistics, fitted on the training part; the network's shape.
+ModelSpec make_spec(const Experiment& experiment, const TrainConfig& config,
+                    const data::Split& split);
+
+// Trains one model into `folder` (with --resume: goes on), evaluates its best weights on the test
+// part (validation where there is none), and writes the report. Empty when --max-steps stopped it.
+std::optional<Evaluation> train_one(const Experiment& experiment, const data::Split& split,
+                                    const std::filesystem::path& folder, const std::string& label);
+
+}  // namespace etude::apps

@@ -1,0 +1,214 @@
+#include "apps/train_config.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <type_traits>
+
+#include "apps/usage.h"
+#include "data/dataset.h"
+#include "data/mel.h"
+#include "models/zoo.h"
+
+namespace etude::apps {
+
+namespace {
+
+template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+
+// f(key, member, group, help, check): the one list of options.
+template <class Config, class F>
+void visit_fields(Config& c, F&& f) {
+  using CLI::IsMember;
+  using CLI::Range;
+  using Words = std::vector<std::string>;
+  const CLI::Validator any;
+  const auto positive = Range(1, 1 << 30), not_negative = Range(0, 1 << 30);
+  const auto fraction = Range(0.0, 0.999999);
+
+  f("dataset", c.dataset, "Data", "Kind of data set",
+    IsMember(data::dataset_kinds()));
+  f("data", c.data, "Data", "Root folder of the data; repeat to combine several", any);
+  f("task", c.task, "Data", "What to predict [quadrants for deam and pmemo, classes otherwise]",
+    IsMember(Words{"emotion9", "quadrants", "valence2", "arousal2", "va", "classes"}));
+  f("cuts", c.cuts, "Data",
+    "Where levels of valence and arousal meet: equal parts of the scale, of the training part's "
+    "min-max range, or its tertiles",
+    IsMember(Words{"scale", "minmax", "tertiles"}));
+  f("labels", c.labels, "Data", "DEAM's swapped columns: mended, or as distributed",
+    IsMember(Words{"mended", "as-distributed"}));
+  f("groups", c.groups, "Data",
+    "CSV with a column `file` and any of `split`, `fold` and free columns (folder only)", any);
+  f("group-by", c.group_by, "Data", "Column whose values never straddle two parts, e.g. artist",
+    any);
+  f("split-file", c.split_file, "Data", "Take the split from this CSV (id,split) instead of the seed",
+    any);
+  f("cv", c.cv, "Data", "Cross-validation: a number of folds, or the column that has them", any);
+  f("val-fraction", c.val_fraction, "Data", "Share of the songs for validation", fraction);
+  f("test-fraction", c.test_fraction, "Data", "Share of the songs for the test, where none is given",
+    fraction);
+
+  f("preset", c.preset, "Front end", "Mel spectrogram preset [chosen for the data]",
+    IsMember(data::mel_preset_names()));
+  f("mel", c.mel, "Front end", "Override one setting, e.g. n_mels=96; repeatable", any);
+  f("width", c.width, "Front end", "Frames of a training crop; 0: the longest item [by the data]",
+    not_negative);
+  f("window-step", c.window_step, "Front end",
+    "Frames between the windows a song is judged by [half the width]", not_negative);
+  f("cache", c.cache, "Front end",
+    "Folder of the feature cache; `none` switches it off [~/.cache/etude]", any);
+  f("strict", c.strict, "Front end", "A damaged audio file is an error, not a warning", any);
+
+  f("model", c.model, "Model", "Which network", IsMember(models::model_names()));
+  f("hidden", c.hidden, "Model", "Channels of TinyVGG", positive);
+  f("blocks", c.blocks, "Model", "Blocks of TinyVGG", positive);
+  f("padding", c.padding, "Model", "Padding of TinyVGG's convolutions", Range(0, 1));
+  f("dropout", c.dropout, "Model", "Dropout before the last layer", fraction);
+  f("init", c.init, "Model", "Start from the weights in this safetensors file", any);
+  f("reset-head", c.reset_head, "Model", "With --init: keep the last layer as initialised", any);
+
+  f("optimizer", c.optimizer, "Training", "[by the data]", IsMember(Words{"sgd", "adamw"}));
+  f("lr", c.lr, "Training", "Learning rate; the highest one of a schedule [by the data]",
+    CLI::NonNegativeNumber);
+  f("momentum", c.momentum, "Training", "Momentum of SGD", fraction);
+  f("nesterov", c.nesterov, "Training", "Nesterov momentum", any);
+  f("weight-decay", c.weight_decay, "Training", "On filters and linear weights [by the optimizer]",
+    CLI::NonNegativeNumber);
+  f("schedule", c.schedule, "Training", "Course of the learning rate [by the data]",
+    IsMember(Words{"constant", "step", "cosine", "onecycle"}));
+  f("warmup", c.warmup, "Training", "Epochs of linear warm-up (not for onecycle)",
+    CLI::NonNegativeNumber);
+  f("step-every", c.step_every, "Training", "Epochs between the drops of --schedule step",
+    CLI::PositiveNumber);
+  f("gamma", c.gamma, "Training", "Factor of each drop of --schedule step", CLI::PositiveNumber);
+  f("epochs", c.epochs, "Training", "Passes over the training part [by the data]", positive);
+  f("batch", c.batch, "Training", "Samples a batch [by the data]", positive);
+  f("label-smoothing", c.label_smoothing, "Training", "Smoothing of the cross-entropy", fraction);
+  f("class-weights", c.class_weights, "Training", "Weigh classes equally, or samples",
+    IsMember(Words{"none", "balanced"}));
+  f("clip-grad", c.clip_grad, "Training", "Largest norm of the gradient; 0: no limit",
+    CLI::NonNegativeNumber);
+  f("ema", c.ema, "Training", "Decay of the moving average of the weights; 0: none", fraction);
+  f("accumulate", c.accumulate, "Training", "Batches an optimiser step", positive);
+  f("patience", c.patience, "Training",
+    "Stop after so many epochs without improvement on validation; 0: never [by the data]",
+    not_negative);
+  f("monitor", c.monitor, "Training", "What improvement on validation means",
+    IsMember(Words{"loss", "accuracy"}));
+
+  f("out", c.out, "Run", "Run folder to write", any);
+  f("resume", c.resume, "Run", "Go on with the run in --out, from its last saved state", any);
+  f("seed", c.seed, "Run", "Seed of everything random", any);
+  f("threads", c.threads, "Run", "CPU threads; 0: all. Results do not depend on it", not_negative);
+  f("device", c.device, "Run", "auto, cpu, reference, cuda[:n] or simt", any);
+  f("max-steps", c.max_steps, "Run", "Stop after so many optimiser steps in all, ready to --resume",
+    not_negative);
+}
+
+std::string json_key(std::string key) {
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
+bool stored(const std::string& key) {
+  return key != "out" && key != "resume" && key != "max-steps";
+}
+
+// Options that may differ on resume: they do not change the result on the same machine.
+bool free_on_resume(const std::string& key) {
+  return !stored(key) || key == "device" || key == "threads" || key == "data" || key == "cache" ||
+         key == "strict";
+}
+
+template <class T>
+Json field_json(const T& value) {
+  if constexpr (IsOptional<T>::value)
+    return value ? Json(*value) : Json();
+  else
+    return Json(value);
+}
+
+}  // namespace
+
+void add_train_options(CLI::App& app, TrainConfig& config) {
+  visit_fields(config, [&](const std::string& key, auto& member, const char* group,
+                           const std::string& help, const CLI::Validator& validator) {
+    using T = std::decay_t<decltype(member)>;
+    CLI::Option* option;
+    if constexpr (std::is_same_v<T, bool>) {
+      option = app.add_flag("--" + key, member, help);
+    } else {
+      option = app.add_option("--" + key, member, help);
+      if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+        option->allow_extra_args(false);  // one value a flag: what follows stays a flag of its own
+      } else if constexpr (!IsOptional<T>::value) {
+        const std::string shown = fmt::format("{}", member);
+        if (!shown.empty()) option->default_str(shown);
+      }
+      option->check(validator);
+    }
+    option->group(group);
+  });
+}
+
+void note_given(const CLI::App& app, TrainConfig& config) {
+  visit_fields(config, [&](const std::string& key, auto&, const char*, const std::string&,
+                           const CLI::Validator&) {
+    if (app.get_option("--" + key)->count() > 0) config.given.insert(key);
+  });
+}
+
+Json to_json(const TrainConfig& config) {
+  Json json = Json::object();
+  visit_fields(config, [&](const std::string& key, const auto& member, const char*,
+                           const std::string&, const CLI::Validator&) {
+    if (stored(key)) json[json_key(key)] = field_json(member);
+  });
+  return json;
+}
+
+TrainConfig train_config_from_json(const Json& json) {
+  TrainConfig config;
+  visit_fields(config, [&](const std::string& key, auto& member, const char*, const std::string&,
+                           const CLI::Validator&) {
+    using T = std::decay_t<decltype(member)>;
+    const auto found = json.find(json_key(key));
+    if (found == json.end() || found->is_null()) return;
+    try {
+      if constexpr (IsOptional<T>::value)
+        member = found->template get<typename T::value_type>();
+      else
+        member = found->template get<T>();
+    } catch (const nlohmann::json::exception&) {
+      fail("run.json: `{}` has the unexpected value {}", json_key(key), found->dump());
+    }
+  });
+  return config;
+}
+
+TrainConfig resume_config(const TrainConfig& saved, const TrainConfig& asked) {
+  TrainConfig result = saved;
+  const Json before = to_json(saved), now = to_json(asked);
+  Json merged = before;
+  for (const std::string& key : asked.given) {
+    if (!stored(key)) continue;
+    const std::string name = json_key(key);
+    if (free_on_resume(key)) {
+      merged[name] = now[name];
+      continue;
+    }
+    check_usage(before[name] == now[name],
+                "train --resume: --{} is {} but the run was started with {}; leave it out, or start "
+                "a new run with another --out",
+                key, now[name].dump(), before[name].dump());
+  }
+  result = train_config_from_json(merged);
+  result.out = asked.out;
+  result.resume = true;
+  result.max_steps = asked.max_steps;
+  return result;
+}
+
+}  // namespace etude::apps

@@ -1,0 +1,287 @@
+#include "apps/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "apps/evaluate.h"
+#include "apps/interrupt.h"
+#include "apps/progress.h"
+#include "apps/run_folder.h"
+#include "engine/checkpoint.h"
+
+namespace etude::apps {
+
+namespace {
+
+// During training a song is validated on at most this many windows: a long song would otherwise
+// cost more to validate than the whole epoch to train. The final evaluation uses all of them.
+constexpr int validation_windows = 8;
+
+std::unique_ptr<Optimizer> make_optimizer(const TrainConfig& c, const Module& model) {
+  if (*c.optimizer == "sgd")
+    return std::make_unique<Sgd>(model,
+                                 SgdOptions{.lr = *c.lr,
+                                            .momentum = c.momentum,
+                                            .weight_decay = *c.weight_decay,
+                                            .nesterov = c.nesterov},
+                                 false);
+  return std::make_unique<Adamw>(model, AdamwOptions{.lr = *c.lr, .weight_decay = *c.weight_decay},
+                                 false);
+}
+
+Schedule make_schedule(const TrainConfig& c, Index steps_per_epoch) {
+  Schedule s;
+  s.kind = *c.schedule == "onecycle" ? Schedule::one_cycle
+           : *c.schedule == "cosine" ? Schedule::cosine
+           : *c.schedule == "step"   ? Schedule::step
+                                     : Schedule::constant;
+  s.total_steps = steps_per_epoch * *c.epochs;
+  s.warmup_steps = std::lround(c.warmup * static_cast<double>(steps_per_epoch));
+  s.step_every = std::max<Index>(1, std::lround(c.step_every * static_cast<double>(steps_per_epoch)));
+  s.gamma = c.gamma;
+  return s;
+}
+
+// n / (classes * count): every class has the same total weight.
+Tensor balanced_weights(const TrainJob& job) {
+  const int classes = job.spec.task.outputs();
+  std::vector<float> weights(classes, 0);
+  for (int item : job.split.train) ++weights[job.spec.task.label(job.dataset.items[item])];
+  for (float& w : weights)
+    if (w > 0) w = static_cast<float>(job.split.train.size()) / (static_cast<float>(classes) * w);
+  return Tensor::from(weights, {classes}, job.device);
+}
+
+int longest(const data::FeatureSet& features, const std::vector<int>& items) {
+  int width = 0;
+  for (int item : items) width = std::max(width, features.items[item].width);
+  return width;
+}
+
+// While alive, the model has its moving average for weights, where there is one.
+class AveragedWeights {
+ public:
+  explicit AveragedWeights(std::optional<Ema>& ema) : ema_(ema) {
+    if (ema_) ema_->swap();
+  }
+  ~AveragedWeights() {
+    if (ema_) ema_->swap();
+  }
+  AveragedWeights(const AveragedWeights&) = delete;
+  AveragedWeights& operator=(const AveragedWeights&) = delete;
+
+ private:
+  std::optional<Ema>& ema_;
+};
+
+}  // namespace
+
+std::string where_it_runs(Device device) {
+  std::string text = to_string(device);
+  if (device.kind == DeviceKind::cpu) text += " " + chosen_isa();
+  return text;
+}
+
+Trainer::Trainer(const TrainJob& job) : job_(job) {
+  const TrainConfig& c = job_.config;
+  model_ = models::make_model(job_.spec.model, job_.spec.options);
+  if (!c.init.empty())
+    load_state(c.init, model_->state(),
+               {.reset_prefix = c.reset_head ? models::head_prefix(job_.spec.model) : "",
+                .sum_stem = true});
+  model_->to(job_.device);
+  optimizer_ = make_optimizer(c, *model_);
+  if (c.ema > 0) ema_.emplace(*model_, c.ema);
+
+  const int n = static_cast<int>(job_.split.train.size());
+  check(n > 1, "train: the training part has {} item(s); at least 2 are needed", n);
+  data::LoaderOptions options;
+  options.batch_size = std::min(*c.batch, n);
+  options.width = *c.width;
+  options.training = true;
+  options.drop_last = true;  // a batch of one has no batch statistics
+  options.seed = static_cast<std::uint64_t>(c.seed);
+  train_ = std::make_unique<data::Loader>(job_.dataset, job_.features, job_.spec.statistics,
+                                          job_.spec.task, job_.split.train, options);
+  if (!job_.split.val.empty()) {
+    options.training = false;
+    options.drop_last = false;
+    options.window_step = std::max(
+        job_.spec.window_step, longest(job_.features, job_.split.val) / validation_windows);
+    val_ = std::make_unique<data::Loader>(job_.dataset, job_.features, job_.spec.statistics,
+                                          job_.spec.task, job_.split.val, options);
+  }
+  schedule_ = make_schedule(c, (train_->batches() + c.accumulate - 1) / c.accumulate);
+  cross_entropy_.label_smoothing = c.label_smoothing;
+  if (c.class_weights == "balanced" && !job_.spec.task.regression())
+    cross_entropy_.class_weights = balanced_weights(job_);
+}
+
+TrainingState Trainer::state() {
+  return {*model_, *optimizer_, ema_ ? &*ema_ : nullptr, progress_};
+}
+
+void Trainer::restore() {
+  const std::string now = where_it_runs(job_.device);
+  const std::string before = load_training_state(RunFolder(job_.folder).state(), state());
+  if (before != now)
+    note(fmt::format("warning: the run was saved on {} and goes on on {}; it will not be bit for "
+                     "bit what an uninterrupted run gives",
+                     before, now));
+  // Epochs that were recorded but not saved will be run and recorded again.
+  truncate_metrics(RunFolder(job_.folder).metrics(), progress_.epoch);
+}
+
+Tensor Trainer::loss(const data::Batch& batch, const Tensor& outputs) const {
+  if (job_.spec.task.regression()) return mse_loss(outputs, batch.targets.to(job_.device));
+  return cross_entropy(outputs, batch.labels.to(job_.device), cross_entropy_);
+}
+
+void Trainer::optimizer_step() {
+  if (job_.config.clip_grad > 0) optimizer_->clip_gradients(job_.config.clip_grad);
+  optimizer_->set_lr(*job_.config.lr * schedule_.factor(progress_.step));
+  optimizer_->step();
+  optimizer_->zero_grad();
+  if (ema_) ema_->update();
+  ++progress_.step;
+}
+
+bool Trainer::must_stop() const {
+  return interrupted() ||
+         (job_.config.max_steps > 0 && progress_.step >= job_.config.max_steps);
+}
+
+bool Trainer::train_epoch() {
+  const int batches = train_->batches(), accumulate = job_.config.accumulate;
+  ProgressBar bar(fmt::format("{}epoch {}/{}", job_.label, progress_.epoch + 1, *job_.config.epochs),
+                  batches, "batches");
+  const double seconds_before = progress_.seconds;
+  const auto start = Clock::now();
+  model_->train(true);
+  optimizer_->zero_grad();
+  train_->start_epoch(progress_.epoch);
+  data::Batch batch;
+  for (int skipped = 0; skipped < progress_.batch; ++skipped) train_->next(batch);
+  while (progress_.batch < batches && train_->next(batch)) {
+    const int first_of_group = progress_.batch / accumulate * accumulate;
+    const int group = std::min(accumulate, batches - first_of_group);
+    const Tensor outputs = (*model_)(batch.x.to(job_.device));
+    const Tensor mean_loss = loss(batch, outputs);
+    const double value = mean_loss.item();
+    check(std::isfinite(value),
+          "train: the loss became {} at epoch {}, step {} (learning rate {:.3g}); try a lower --lr, "
+          "--clip-grad 1, or a longer --warmup. What was saved before stays in {}",
+          value, progress_.epoch + 1, progress_.step + 1, optimizer_->lr(), job_.folder.string());
+    backward(mean_loss, 1.0 / group);
+
+    const auto n = static_cast<Index>(batch.items.size());
+    progress_.loss_sum += value * static_cast<double>(n);
+    progress_.samples += n;
+    if (!job_.spec.task.regression()) {
+      const std::vector<float> logits = outputs.to_vector<float>();
+      const std::vector<std::int64_t> labels = batch.labels.to_vector<std::int64_t>();
+      const int classes = job_.spec.task.outputs();
+      for (Index i = 0; i < n; ++i) {
+        const float* row = logits.data() + i * classes;
+        progress_.correct += std::max_element(row, row + classes) - row == labels[i];
+      }
+    }
+    ++progress_.batch;
+    if (progress_.batch - first_of_group == group) {
+      optimizer_step();
+      if (must_stop()) break;
+    }
+    bar.update(progress_.batch, fmt::format("loss {:.4f}", progress_.loss_sum /
+                                                               static_cast<double>(progress_.samples)));
+  }
+  progress_.seconds = seconds_before + seconds_since(start);
+  return progress_.batch == batches;
+}
+
+void Trainer::save_weights(const std::filesystem::path& path) {
+  const AveragedWeights averaged(ema_);
+  save_state(path, model_->state(), spec_metadata(job_.spec));
+}
+
+void Trainer::save_state_file() {
+  save_training_state(RunFolder(job_.folder).state(), state(), where_it_runs(job_.device));
+}
+
+void Trainer::finish_epoch() {
+  const RunFolder folder(job_.folder);
+  const auto start = Clock::now();
+  EpochRecord record;
+  record.epoch = progress_.epoch + 1;
+  record.loss = progress_.loss_sum / static_cast<double>(progress_.samples);
+  record.lr = *job_.config.lr * schedule_.factor(progress_.step - 1);
+  const bool classification = !job_.spec.task.regression();
+  if (classification)
+    record.accuracy =
+        static_cast<double>(progress_.correct) / static_cast<double>(progress_.samples);
+  if (val_) {
+    const AveragedWeights averaged(ema_);
+    const Predictions predictions =
+        run_model(*model_, *val_, job_.device, job_.label + "validation");
+    record.val_loss = mean_loss(predictions, job_.dataset, job_.spec.task);
+    if (classification)
+      record.val_accuracy = mean_accuracy(predictions, job_.dataset, job_.spec.task);
+  }
+  double monitored = record.val_loss.value_or(record.loss);
+  if (classification && job_.config.monitor == "accuracy")
+    monitored = -record.val_accuracy.value_or(*record.accuracy);
+  check(std::isfinite(monitored),
+        "train: the validation loss became {} in epoch {}; try a lower --lr or --clip-grad 1. What "
+        "was saved before stays in {}",
+        monitored, record.epoch, job_.folder.string());
+  const bool better = !progress_.best || monitored < *progress_.best;
+
+  progress_.seconds += seconds_since(start);
+  record.seconds = progress_.seconds;
+  record.best = better;
+  ++progress_.epoch;
+  progress_.batch = 0;
+  progress_.loss_sum = progress_.seconds = 0;
+  progress_.samples = progress_.correct = 0;
+  if (better) {
+    progress_.best = monitored;
+    progress_.best_epoch = progress_.epoch;
+  }
+  const int patience = *job_.config.patience;
+  const bool stopped_early = patience > 0 && progress_.epoch - progress_.best_epoch >= patience;
+  progress_.done = progress_.epoch >= *job_.config.epochs || stopped_early;
+
+  // The state comes last: a crash before it repeats the epoch, and overwrites the rest.
+  save_weights(folder.last());
+  if (better) save_weights(folder.best());
+  append_metrics(folder.metrics(), record);
+  save_state_file();
+  note(job_.label + to_line(record, *job_.config.epochs));
+  if (stopped_early && progress_.epoch < *job_.config.epochs)
+    note(fmt::format("{}no improvement for {} epochs: stopped (--patience)", job_.label, patience));
+}
+
+Trainer::Outcome Trainer::run() {
+  while (!progress_.done) {
+    const bool complete = train_epoch();
+    try {
+      if (complete && !interrupted()) finish_epoch();
+    } catch (const Interrupted&) {
+      // Within validation: the epoch is saved as trained, and validated after the resume.
+    }
+    if (interrupted()) {
+      save_weights(RunFolder(job_.folder).last());
+      save_state_file();
+      note(fmt::format("interrupted after step {}; saved. Go on with: etude train --resume --out {}",
+                       progress_.step, job_.folder.string()));
+      throw Interrupted{};
+    }
+    if (!progress_.done && must_stop()) {
+      save_weights(RunFolder(job_.folder).last());
+      save_state_file();
+      return Outcome::step_limit;
+    }
+  }
+  return Outcome::finished;
+}
+
+}  // namespace etude::apps

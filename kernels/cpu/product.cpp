@@ -1,0 +1,100 @@
+// Both products are one loop: load the vectors of a row of b, broadcast the scalars of a, multiply
+// and add into Rows x Vectors accumulators that never leave the registers. All strides are
+// constants, so that every operand is a displacement from two running pointers.
+#include "kernels/cpu/product.h"
+
+#include <utility>
+
+namespace etude::ETUDE_BACKEND {
+namespace {
+
+// Accumulators of one tile; a[i AStride + l AStep], b[l BStep + v kLanes].
+template <int Rows, int Vectors, Index AStride, Index AStep, Index BStep>
+ETUDE_INLINE void multiply(Index depth, const float* a, const float* b, Vec (&acc)[Rows][Vectors]) {
+  for (int i = 0; i < Rows; ++i)
+    for (int v = 0; v < Vectors; ++v) acc[i][v] = Vec{};
+  for (Index l = 0; l < depth; ++l, a += AStep, b += BStep) {
+    Vec bv[Vectors];
+    for (int v = 0; v < Vectors; ++v) bv[v] = load(b + v * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      const Vec ai = splat(a[i * AStride]);
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = fma(ai, bv[v], acc[i][v]);
+    }
+  }
+}
+
+template <int Rows, int Vectors>
+void panel_tile(const PanelProduct& t) {
+  Vec acc[Rows][Vectors];
+  multiply<Rows, Vectors, kBlockStride, 1, Vectors * kLanes>(t.depth, t.a, t.b, acc);
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    const Index columns = t.columns - v * kLanes;
+    const bool full = columns >= kLanes;
+    Vec bias{};
+    if (t.bias) bias = full ? load(t.bias + v * kLanes) : load_n(t.bias + v * kLanes, columns);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      float* const y = t.y + t.row_offset[i] + v * kLanes;
+      Vec out = acc[i][v];
+      if (t.accumulate) out += full ? load(y) : load_n(y, columns);
+      if (t.bias) out += bias;
+      if (t.relu) out = relu(out);
+      if (full)
+        store(y, out);
+      else
+        store_n(y, out, columns);
+    }
+  }
+}
+
+template <int Rows, int Vectors>
+void outer_tile(const OuterProduct& t) {
+  Vec acc[Rows][Vectors];
+  multiply<Rows, Vectors, 1, kTileRows, kBlockStride>(t.depth, t.a, t.b, acc);
+#pragma GCC unroll 4
+  for (int v = 0; v < Vectors; ++v) {
+    const Index columns = t.columns - v * kLanes;
+    const bool full = columns >= kLanes;
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      float* const dw = t.dw + i * t.dw_stride + v * kLanes;
+      Vec out = acc[i][v];
+      if (t.accumulate) out += full ? load(dw) : load_n(dw, columns);
+      if (full)
+        store(dw, out);
+      else
+        store_n(dw, out, columns);
+    }
+  }
+}
+
+using PanelTile = void (*)(const PanelProduct&);
+using OuterTile = void (*)(const OuterProduct&);
+
+// tiles[vectors - 1][rows - 1]
+template <int... I>
+void call_panel(std::integer_sequence<int, I...>, Index rows, const PanelProduct& t) {
+  static constexpr PanelTile tiles[2][kTileRows] = {{panel_tile<I + 1, 1>...},
+                                                    {panel_tile<I + 1, 2>...}};
+  tiles[t.columns > kLanes][rows - 1](t);
+}
+template <int... I>
+void call_outer(std::integer_sequence<int, I...>, Index rows, const OuterProduct& t) {
+  static constexpr OuterTile tiles[2][kTileRows] = {{outer_tile<I + 1, 1>...},
+                                                    {outer_tile<I + 1, 2>...}};
+  tiles[t.columns > kLanes][rows - 1](t);
+}
+
+}  // namespace
+
+void panel_product(Index rows, const PanelProduct& t) {
+  call_panel(std::make_integer_sequence<int, kTileRows>{}, rows, t);
+}
+void outer_product(Index rows, const OuterProduct& t) {
+  call_outer(std::make_integer_sequence<int, kTileRows>{}, rows, t);
+}
+
+}  // namespace etude::ETUDE_BACKEND

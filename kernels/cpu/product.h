@@ -1,0 +1,43 @@
+// The register tiles of the matrix products that every convolution pass is made of.
+#pragma once
+
+#include "kernels/cpu/gather.h"
+
+namespace etude::ETUDE_BACKEND {
+
+// Tile of kTileRows x kTileVectors vectors of accumulators: as many as the registers hold beside
+// the operands, and enough of them to cover the latency of the multiply-add.
+inline constexpr int kTileRows = kLanes == 16 ? 12 : kLanes == 8 ? 6 : 4;
+inline constexpr int kTileVectors = 2;
+inline constexpr Index kPanelWidth = kTileVectors * kLanes;
+
+// y[row_offset[i] + j] (+)= sum over l < depth of a[i kBlockStride + l] b[l width + j]
+// then bias and ReLU, for i < rows <= kTileRows and j < columns, where the width of the panel b is
+// one vector if columns <= kLanes, else kPanelWidth. Every sum runs in the order of l.
+struct PanelProduct {
+  Index depth;
+  const float* a;
+  const float* b;
+  float* y;
+  const Index* row_offset;
+  Index columns;
+  bool accumulate;    // add to y
+  const float* bias;  // [columns] or null
+  bool relu;
+};
+void panel_product(Index rows, const PanelProduct& product);
+
+// dw[i dw_stride + j] (+)= sum over m < depth of a[m kTileRows + i] b[m kBlockStride + j]
+// for i < rows <= kTileRows and j < columns <= kPanelWidth.
+struct OuterProduct {
+  Index depth;
+  const float* a;
+  const float* b;
+  float* dw;
+  Index dw_stride;
+  Index columns;
+  bool accumulate;
+};
+void outer_product(Index rows, const OuterProduct& product);
+
+}  // namespace etude::ETUDE_BACKEND

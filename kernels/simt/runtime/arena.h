@@ -1,0 +1,75 @@
+// Device memory: one reserved range of addresses, so that an address tells at once whether it is a
+// device's, and whose.
+//
+//   ... | inaccessible page | red zone | the allocation | red zone | inaccessible page | ...
+//
+// An allocation starts at a multiple of 256 bytes, as cudaMalloc promises, and ends as close to an
+// inaccessible page as that allows: an access beyond it faults at once, or hits a red zone of less
+// than 256 bytes, whose bytes are looked at after every kernel. Freed memory is inaccessible, and
+// its addresses are used again only when all others have been.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace simt::detail {
+
+struct Allocation {
+  std::uintptr_t begin, end;        // what the program asked for
+  std::uintptr_t region, region_end;  // the pages
+  bool live;
+};
+
+class Arena {
+ public:
+  static Arena& get();
+
+  // Null if the device's memory is used up. Zero bytes get an address that may not be touched.
+  void* allocate(std::size_t bytes, bool poison);
+  enum class Freed { Ok, Unknown, Overwritten };
+  Freed release(void* pointer);
+  void release_all();
+
+  std::size_t total_bytes() const { return total_; }
+  std::size_t used_bytes() const;
+
+  bool contains(std::uintptr_t address) const { return address - base_ < bytes_; }
+  // The allocation whose pages hold the address, live or freed last; null if there never was one.
+  const Allocation* find(std::uintptr_t address) const;
+  // True if all bytes lie in a live allocation.
+  bool valid(std::uintptr_t address, std::size_t bytes) const {
+    const Allocation* a = find(address);
+    return a && a->live && address >= a->begin && bytes <= a->end - a->begin &&
+           address <= a->end - bytes;
+  }
+  // "12 bytes behind an allocation of 400 bytes at 0x..."
+  std::string describe(std::uintptr_t address) const;
+
+  // The first red zone that was written to, described, or "". Mends it, so that it is told once.
+  std::string check_red_zones();
+
+ private:
+  Arena();
+  std::uintptr_t take_range(std::size_t bytes);
+  void free_pages(Allocation& allocation);
+  std::uintptr_t overwritten(const Allocation& allocation) const;
+
+  std::uintptr_t base_ = 0;
+  std::size_t bytes_ = 0, total_ = 0, used_ = 0;
+  std::uintptr_t next_ = 0;  // never handed out from here on
+  std::uint32_t* page_owner_ = nullptr;  // by page: index into allocations_
+  Allocation* allocations_ = nullptr;    // index 0 is unused
+  std::uint32_t count_ = 1;
+  std::map<std::uintptr_t, std::uintptr_t> free_ranges_;  // begin -> end
+  std::map<std::uintptr_t, std::uint32_t> live_;          // begin of allocation -> index
+  mutable std::mutex mutex_;
+};
+
+// NaN as float, double, half, bfloat16 and tf32, and as an integer an index far out of bounds.
+inline constexpr std::uint16_t kPoison = 0x7FFE;
+void fill_poison(void* to, std::size_t bytes);
+
+}  // namespace simt::detail

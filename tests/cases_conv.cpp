@@ -1,0 +1,135 @@
+// Cases of the convolution and of the linear layer.
+#include <algorithm>
+
+#include "tests/cases.h"
+
+namespace etude::test {
+namespace {
+
+std::string pair(Index a, Index b) {
+  return a == b ? fmt::format("{}", a) : fmt::format("{}x{}", a, b);
+}
+
+std::string label(const Conv2dShape& d, bool bias, bool relu) {
+  std::string text = fmt::format("{}x{}x{}x{} -> {}, {}x{}", d.n, d.h, d.w, d.c, d.k, d.r, d.s);
+  if (d.stride_h != 1 || d.stride_w != 1) text += " stride " + pair(d.stride_h, d.stride_w);
+  if (d.pad_h != 0 || d.pad_w != 0) text += " pad " + pair(d.pad_h, d.pad_w);
+  if (d.dilation_h != 1 || d.dilation_w != 1)
+    text += " dilation " + pair(d.dilation_h, d.dilation_w);
+  return text + (bias ? " bias" : "") + (relu ? " relu" : "");
+}
+
+// The costs and the reductions of y = conv(x, w) + bias.
+void describe(Case& c, const Conv2dShape& d, bool bias) {
+  const auto number = [](Index i) { return static_cast<double>(i); };
+  const double x = number(d.x_size()), w = number(d.w_size()), y = number(d.y_size());
+  const double pixels = number(d.n * d.p() * d.q());
+  c.kernels = {"conv2d_forward",         "conv2d_forward_workspace",
+               "conv2d_backward_data",   "conv2d_backward_data_workspace",
+               "conv2d_backward_filter", "conv2d_backward_filter_workspace"};
+  c.reduction = number(d.r * d.s * d.c);
+  c.inputs[0].reduction = number(d.r * d.s * d.k);
+  c.inputs[1].reduction = pixels;
+  if (bias) c.inputs[2].reduction = pixels;
+  c.forward = {2 * number(d.macs()), 4 * (x + w + y)};
+  c.backward = {4 * number(d.macs()), 4 * (2 * x + 2 * w + 2 * y)};
+}
+
+}  // namespace
+
+Case conv2d_case(const Conv2dShape& d, bool bias, bool relu) {
+  Case c;
+  c.op = "conv2d";
+  c.label = label(d, bias, relu);
+  c.inputs = {{"x", {d.n, d.h, d.w, d.c}}, {"w", {d.k, d.r, d.s, d.c}}};
+  if (bias) c.inputs.push_back({"bias", {d.k}});
+  const Conv2dOptions options{d.stride_h,   d.stride_w,   d.pad_h, d.pad_w,
+                              d.dilation_h, d.dilation_w, relu};
+  c.run = [bias, options](const Tensors& in) -> Tensors {
+    return {conv2d(in[0], in[1], bias ? in[2] : Tensor{}, options)};
+  };
+  describe(c, d, bias);
+  return c;
+}
+
+Case linear_case(Index n, Index inputs, Index outputs, bool bias) {
+  Case c;
+  c.op = "linear";
+  c.label = fmt::format("{}x{} -> {}{}", n, inputs, outputs, bias ? " bias" : "");
+  c.inputs = {{"x", {n, inputs}}, {"w", {outputs, inputs}}};
+  if (bias) c.inputs.push_back({"bias", {outputs}});
+  c.run = [bias](const Tensors& in) -> Tensors {
+    return {linear(in[0], in[1], bias ? in[2] : Tensor{})};
+  };
+  describe(c, {n, 1, 1, inputs, outputs, 1, 1}, bias);
+  return c;
+}
+
+std::vector<Case> conv_cases() {
+  struct Problem {
+    Conv2dShape shape;  // n h w c, k r s, stride, pad, dilation
+    bool bias = false, relu = false;
+  };
+  const Problem problems[] = {
+      // The smallest images.
+      {{1, 1, 1, 1, 1, 1, 1}},
+      {{1, 1, 1, 1, 1, 3, 3, 1, 1, 1, 1}},
+      {{1, 1, 1, 17, 10, 3, 3, 1, 1, 1, 1}, true, true},
+      {{2, 2, 1, 3, 5, 3, 3, 2, 2, 1, 1}, true},
+      // Filters larger than the image, which only the padding makes possible.
+      {{1, 3, 2, 3, 4, 5, 5, 1, 1, 2, 2}, true},
+      {{2, 2, 3, 10, 10, 7, 7, 2, 2, 3, 3}},
+      {{1, 4, 4, 2, 3, 3, 3, 1, 1, 3, 2, 3, 3}},
+      // Every channel count of a TinyVGG, and neighbours, on an image without symmetry.
+      {{1, 7, 5, 1, 10, 3, 3, 1, 1, 1, 1}, true, true},
+      {{2, 7, 5, 3, 10, 3, 3}, true},
+      {{2, 7, 5, 10, 10, 3, 3, 1, 1, 1, 1}, true, true},
+      {{3, 7, 5, 10, 10, 3, 3}, false},
+      {{2, 7, 5, 17, 3, 3, 3, 1, 1, 1, 1}},
+      {{1, 7, 5, 64, 64, 3, 3, 1, 1, 1, 1}, true, true},
+      {{2, 7, 5, 3, 1, 3, 3, 1, 1, 1, 1}},
+      {{1, 9, 37, 10, 10, 3, 3, 1, 1, 1, 1}, true, true},  // wider than one tile
+      {{2, 28, 28, 1, 10, 3, 3, 1, 1, 1, 1}, true, true},
+      {{2, 14, 14, 32, 32, 3, 3, 1, 1, 1, 1}, true, true},
+      {{1, 11, 13, 33, 65, 3, 3, 1, 1, 1, 1}, true},
+      // Strides, equal and not, and padding that differs between the axes.
+      {{2, 8, 8, 64, 64, 3, 3, 2, 2, 1, 1}},
+      {{2, 9, 7, 17, 10, 3, 3, 2, 2, 1, 1}, true, true},
+      {{1, 10, 11, 3, 17, 3, 3, 3, 3, 1, 1}, true},
+      {{2, 9, 12, 10, 17, 3, 3, 1, 2, 1, 0}},
+      {{2, 9, 12, 3, 10, 3, 5, 3, 1, 0, 2}, true, true},
+      {{1, 8, 8, 10, 10, 2, 2, 2, 2}, true},
+      {{1, 5, 6, 4, 6, 2, 3, 3, 2, 1, 2}},  // a stride larger than the filter skips pixels
+      // Stem filters.
+      {{1, 33, 31, 1, 64, 7, 7, 2, 2, 3, 3}},
+      {{2, 18, 20, 3, 16, 7, 7, 2, 2, 3, 3}},
+      {{1, 12, 10, 1, 8, 5, 3, 1, 1, 2, 1}, true},
+      // Dilation.
+      {{1, 12, 11, 10, 10, 3, 3, 1, 1, 2, 2, 2, 2}, true, true},
+      {{2, 13, 9, 3, 17, 3, 2, 2, 1, 2, 1, 2, 3}},
+      // 1x1, plain and strided (the shortcuts of a ResNet).
+      {{2, 7, 5, 64, 17, 1, 1}, true},
+      {{2, 8, 6, 64, 128, 1, 1, 2, 2}},
+      {{1, 7, 5, 10, 3, 1, 1, 3, 2}, true, true},
+      // Many channels and few pixels, and the reverse.
+      {{2, 4, 4, 256, 64, 3, 3, 1, 1, 1, 1}},
+      {{1, 4, 8, 128, 128, 3, 3, 1, 1, 1, 1}, true, true},
+      {{1, 64, 96, 10, 10, 3, 3, 1, 1, 1, 1}, true, true},
+      {{17, 6, 6, 16, 16, 3, 3, 1, 1, 1, 1}},
+      {{2, 1, 40, 5, 7, 1, 9, 1, 1, 0, 4}, true},  // one row
+      {{2, 40, 1, 5, 7, 9, 1, 1, 1, 4, 0}, true},  // one column
+  };
+  std::vector<Case> cases;
+  for (const Problem& p : problems) cases.push_back(conv2d_case(p.shape, p.bias, p.relu));
+  for (const bool bias : {false, true}) {
+    cases.push_back(linear_case(1, 1, 1, bias));
+    cases.push_back(linear_case(5, 3, 10, bias));
+    cases.push_back(linear_case(7, 17, 64, bias));
+    cases.push_back(linear_case(64, 512, 9, bias));
+    cases.push_back(linear_case(33, 100, 37, bias));
+    cases.push_back(linear_case(2, 5070, 3, bias));
+  }
+  return cases;
+}
+
+}  // namespace etude::test

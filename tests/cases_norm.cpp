@@ -1,0 +1,56 @@
+// Cases of batch norm and its fused forms.
+#include "tests/cases.h"
+
+namespace etude::test {
+
+Case batch_norm_case(const Shape& x, BatchNormVariant v) {
+  const Index channels = x[-1];
+  const auto elements = static_cast<double>(x.size());
+  const double rows = elements / static_cast<double>(channels);
+  Case c;
+  c.op = "batch_norm";
+  c.label = to_string(x) + (v.training ? "" : " inference") + (v.residual ? " residual" : "") +
+            (v.relu ? " relu" : "") + (v.offset != 0 ? fmt::format(" offset {}", v.offset) : "");
+  c.kernels = {"batch_norm_workspace"};
+  if (v.training)
+    c.kernels.insert(c.kernels.end(), {"batch_norm_forward", "batch_norm_backward"});
+  else
+    c.kernels.insert(c.kernels.end(), {"batch_norm_inference", "batch_norm_inference_backward"});
+  // The sums run over numbers that are 1 + offset deviations large, and only the deviations count.
+  c.reduction = rows * (1 + v.offset) * (1 + v.offset);
+  c.inputs = {{"x", x, Fill::normal, v.offset, 1, true, c.reduction},
+              {"gamma", {channels}, Fill::uniform, 0.5, 1.5, true, c.reduction},
+              {"beta", {channels}, Fill::normal, 0, 1, true, rows},
+              {"running_mean", {channels}, Fill::normal, v.offset, 0.5, false},
+              {"running_var", {channels}, Fill::uniform, 0.5, 2, false}};
+  if (v.residual) c.inputs.push_back({"residual", x});
+  c.run = [v](const Tensors& in) -> Tensors {
+    const Tensor mean = in[3].clone(), var = in[4].clone();
+    const BatchNormOptions options{.training = v.training, .momentum = 0.3, .relu = v.relu};
+    const Tensor y =
+        batch_norm(in[0], in[1], in[2], mean, var, options, v.residual ? in[5] : Tensor{});
+    return v.training ? Tensors{y, mean, var} : Tensors{y};
+  };
+  // Training reads x for the statistics and again to normalise.
+  const double extra = v.residual ? 1 : 0;
+  c.forward = {elements * (v.training ? 7 : 4), 4 * elements * (2 + extra + (v.training ? 1 : 0))};
+  c.backward = {elements * (v.training ? 10 : 6), 4 * elements * (5 + (v.relu ? 2 : 0) + extra)};
+  return c;
+}
+
+std::vector<Case> norm_cases() {
+  std::vector<Case> cases;
+  const Shape shapes[] = {{2, 7, 5, 1},    {2, 7, 5, 3},   {3, 5, 5, 10},
+                          {4, 1, 1, 17},   {2, 8, 8, 64},  {37, 33},
+                          {8, 16, 16, 10}, {2, 40, 61, 3}, {1, 32, 48, 64}};
+  for (const Shape& x : shapes)
+    for (const bool training : {true, false})
+      for (const bool residual : {false, true})
+        for (const bool relu : {false, true})
+          cases.push_back(batch_norm_case(x, {training, relu, residual}));
+  for (const double offset : {10.0, 100.0})
+    cases.push_back(batch_norm_case({4, 16, 16, 17}, {.offset = offset}));
+  return cases;
+}
+
+}  // namespace etude::test

@@ -1,0 +1,47 @@
+// Cases of the sums and of mean and deviation.
+#include "tests/cases.h"
+
+namespace etude::test {
+namespace {
+
+Case sum_case(Index n) {
+  const auto elements = static_cast<double>(n);
+  Case c;
+  c.op = "sum";
+  c.label = fmt::format("{}", n);
+  c.kernels = {"sum", "fill", "scale_by"};
+  // A mean of one half: all partial sums are of the size of the result or less.
+  c.inputs = {{"x", {n}, Fill::uniform, 0, 1}};
+  c.run = [](const Tensors& in) -> Tensors { return {sum(in[0]), mean(in[0])}; };
+  c.reduction = elements;
+  c.forward = {elements, 4 * elements};
+  c.backward = {0, 4 * elements};
+  return c;
+}
+
+Case mean_std_case(Shape x) {
+  const auto elements = static_cast<double>(x.size());
+  Case c;
+  c.op = "mean_std";
+  c.label = to_string(x);
+  c.kernels = {"mean_std_forward", "mean_std_backward"};
+  c.inputs = {{"x", x, Fill::normal, 0.5, 1}};
+  c.run = [](const Tensors& in) -> Tensors { return {mean_std(in[0])}; };
+  c.reduction = static_cast<double>(x[2]);
+  c.forward = {4 * elements, 4 * elements};
+  c.backward = {4 * elements, 8 * elements};
+  return c;
+}
+
+}  // namespace
+
+std::vector<Case> reduce_cases() {
+  std::vector<Case> cases;
+  for (const Index n : {1, 3, 17, 1000, 4097, 100003}) cases.push_back(sum_case(n));
+  for (const Shape& x : {Shape{1, 1, 1, 1}, Shape{1, 1, 7, 1}, Shape{2, 3, 5, 17},
+                         Shape{2, 64, 130, 1}, Shape{3, 5, 33, 10}})
+    cases.push_back(mean_std_case(x));
+  return cases;
+}
+
+}  // namespace etude::test

@@ -1,0 +1,90 @@
+// Writes checkpoints of small trained networks, with an input and the logits they give, for
+// fixtures/check_torch_load.py to read in PyTorch.
+//
+//   write_checkpoints FOLDER
+//
+// NAME.safetensors is the state; NAME.io.safetensors holds `x` (NCHW) and `logits` (evaluation).
+#include <fmt/format.h>
+
+#include <exception>
+#include <filesystem>
+
+#include "engine/checkpoint.h"
+#include "engine/optimizer.h"
+#include "models/resnet.h"
+#include "models/vgg.h"
+#include "models/wide_resnet.h"
+
+using namespace etude;
+
+namespace {
+
+constexpr Index height = 36, width = 44, channels = 3, outputs = 5, batch = 4;
+
+Tensor random_images(Generator& generator) {
+  std::vector<float> values(batch * height * width * channels);
+  for (float& v : values) v = static_cast<float>(generator.normal());
+  return Tensor::from(values, {batch, height, width, channels});
+}
+
+void write(const std::filesystem::path& folder, const std::string& name, Module& model) {
+  Generator generator(1);
+  // Two steps, so that the running statistics and the counters are those of a trained network.
+  SgdOptions options;
+  options.lr = 0.05;
+  Sgd optimizer(model, options);
+  const Tensor labels = Tensor::from(std::vector<std::int64_t>{0, 1, 2, 3}, {batch});
+  for (int i = 0; i < 2; ++i) {
+    optimizer.zero_grad();
+    backward(cross_entropy(model(random_images(generator)), labels));
+    optimizer.step();
+  }
+  model.train(false);
+  const NoGrad no_grad;
+  const Tensor x = random_images(generator);
+  save_state(folder / (name + ".safetensors"), model.state());
+  write_safetensors(folder / (name + ".io.safetensors"),
+                    {{"x", to_torch_layout(x, {Layout::filter})}, {"logits", model(x)}});
+}
+
+models::ResNetOptions resnet(models::ResNetOptions::Block block, std::array<Index, 4> layers,
+                             Index stem) {
+  models::ResNetOptions o;
+  o.block = block;
+  o.layers = layers;
+  o.channels = channels, o.outputs = outputs, o.width = stem;
+  return o;
+}
+
+void write_all(const std::filesystem::path& folder) {
+  using models::ResNetOptions;
+  models::TinyVgg tinyvgg({height, width, channels, outputs, /*hidden=*/10, /*blocks=*/3,
+                           /*padding=*/1});
+  write(folder, "tinyvgg", tinyvgg);
+  models::ResNet resnet18(resnet(ResNetOptions::basic, {2, 2, 2, 2}, 64));
+  write(folder, "resnet18", resnet18);
+  models::ResNet bottleneck(resnet(ResNetOptions::bottleneck, {1, 2, 1, 1}, 8));
+  write(folder, "bottleneck", bottleneck);
+  ResNetOptions mer = resnet(ResNetOptions::basic, {1, 1, 1, 1}, 8);
+  mer.conv_bias = mer.pool_first = true;
+  models::ResNet resnet_mer(mer);
+  write(folder, "resnet_mer", resnet_mer);
+  models::WideResNet wide({/*depth=*/10, /*widen=*/2, channels, outputs});
+  write(folder, "wide_resnet", wide);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    fmt::print(stderr, "usage: write_checkpoints FOLDER\n");
+    return 2;
+  }
+  try {
+    write_all(argv[1]);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "write_checkpoints: {}\n", e.what());
+    return 1;
+  }
+  return 0;
+}
