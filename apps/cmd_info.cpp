@@ -7,6 +7,7 @@
 #include "apps/json.h"
 #include "apps/version.h"
 #include "engine/device.h"
+#include "engine/error.h"
 
 namespace etude::apps {
 
@@ -62,7 +63,10 @@ int info(bool as_json) {
     fmt::print("  {:<12}{}{}\n", line.name, line.available ? "" : "not available: ", line.remark);
   fmt::print("  {:<12}{}\n\n", "auto", "chooses " + to_string(parse_device("auto")));
   std::string others;
-  for (const auto& isa : isas) others += (others.empty() ? "" : ", ") + isa;
+  for (const auto& isa : isas) {
+    if (!others.empty()) others += ", ";
+    others += isa;
+  }
   fmt::print("instruction set  {} (this processor: {}; ETUDE_ISA overrides)\n", chosen_isa(), others);
   fmt::print("threads          {} (results do not depend on it)\n\nlibraries\n", num_threads());
   for (const auto& [name, text] : library_versions()) fmt::print("  {:<15}{}\n", name, text);

@@ -1,5 +1,6 @@
 // etude synth: a corpus of synthetic music with known emotion.
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 #include <memory>
 
 #include "apps/commands.h"

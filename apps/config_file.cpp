@@ -21,15 +21,19 @@ std::vector<std::string> called(const CLI::App& app) {
 const CLI::App* find(const CLI::App& app, const std::vector<std::string>& path) {
   const CLI::App* at = &app;
   for (const auto& name : path) {
-    at = at->get_subcommand_no_throw(name);
-    if (!at) return nullptr;
+    const auto below = at->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == name; });
+    if (below.empty()) return nullptr;
+    at = below.front();
   }
   return at;
 }
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : " ") + name;
+  for (const auto& name : names) {
+    if (!text.empty()) text += ' ';
+    text += name;
+  }
   return text;
 }
 

@@ -16,7 +16,10 @@ std::string as_text(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_array()) {
     std::string text;
-    for (const Json& part : value) text += (text.empty() ? "" : ", ") + as_text(part);
+    for (const Json& part : value) {
+      if (!text.empty()) text += ", ";
+      text += as_text(part);
+    }
     return text.empty() ? "-" : text;
   }
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());

@@ -13,13 +13,19 @@ namespace etude::data {
 enum class MelScale { htk, slaney };
 enum class MelNorm { none, slaney };
 enum class Window { hann };
-enum class ShortClip { keep, pad, tile };       // clips shorter than clip_seconds
-enum class Standardize { none, clip, band };    // band: the training part's mean and deviation
+enum class ShortClip {
+  keep,
+  pad,
+  tile
+};                                            // clips shorter than fill_seconds: as they are, with
+                                              // silence after them, repeated
+enum class Standardize { none, clip, band };  // band: the training part's mean and deviation
 
 struct MelSettings {
   std::string preset;
   int sample_rate = 22050;
-  double clip_seconds = 0;  // cut to this and pad or tile up to it; 0: the whole file
+  double clip_seconds = 0;  // cut to this; 0: the whole file
+  double fill_seconds = 0;  // pad or tile up to this; 0: clip_seconds
   ShortClip short_clip = ShortClip::keep;
   Index n_fft = 2048, win_length = 0 /* n_fft */, hop = 512;
   bool centred = true;
@@ -30,33 +36,50 @@ struct MelSettings {
   MelNorm mel_norm = MelNorm::slaney;
   LogScale log_scale = LogScale::db;
   double log_floor = 1e-10;  // floor of `db`, offset of `db_offset`
-  double top_db = 80;        // 0: none
+  double top_db = 80;        // range kept below the clip's maximum, of logarithms; 0: all
   Standardize standardize = Standardize::none;
-  Index max_frames = 0;      // crop to this many frames; 0: all
+  Index max_frames = 0;  // crop to this many frames; 0: all
 
   // Every field as text, for run.json, checkpoints and cache keys; set() parses one back (Error
-  // for an unknown name or a bad value).
+  // for an unknown name or a bad value). Numbers round-trip exactly. Setting `preset` changes the
+  // name alone.
   std::map<std::string, std::string> to_map() const;
   void set(const std::string& name, const std::string& value);
+  // Error, naming the field, for settings that no front end can have.
+  void check_valid() const;
 };
 
-// librosa, librosa-legacy, torchaudio, original, mer. Error lists them for an unknown name.
+// By name, an Error for another one:
+//   librosa         librosa.feature.melspectrogram and power_to_db since 0.9 (zero padding)
+//   librosa-legacy  the same before 0.9 (reflect padding)
+//   torchaudio      torchaudio.transforms.MelSpectrogram and AmplitudeToDB, defaults
+//   original        music emotion as first published with these models: 45 s, 64 Slaney bands,
+//                   z-score per clip, 1200 frames
+//   mer             music emotion as measured best: 64 HTK bands from 30 Hz to 11 kHz,
+//                   10 log10(p + 1e-6), standardised per band
 MelSettings mel_preset(const std::string& name);
 std::vector<std::string> mel_preset_names();
 
-// Filters [n_mels] over bins() frequencies, sparse; a message per empty filter range goes to
-// `warnings` where given.
+// Triangles over the bins of n_fft, sparse; a message per range of filters that no bin falls into
+// (their bands are constant) goes to `warnings` where given.
 MelFilterBank make_mel_filters(const MelSettings& settings, Device device,
                                std::vector<std::string>* warnings = nullptr);
 Tensor make_window(const MelSettings& settings, Device device);  // periodic Hann, centred in n_fft
 
-// A front end ready to run: filters and window are made once. Thread-safe to call.
+// A front end ready to run: filters and window are made once. Any number of threads may call one,
+// each on a clip of its own.
 class MelFrontEnd {
  public:
   explicit MelFrontEnd(MelSettings settings, Device device = cpu_device);
   const MelSettings& settings() const { return settings_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
-  // samples at settings.sample_rate -> [bands, frames], before `band` standardisation.
+  // samples at settings.sample_rate -> [bands, frames], before `band` standardisation. Error for no
+  // samples, and for fewer than reflect padding or an uncentred frame needs.
+  //
+  // With ShortClip::pad the frames after the clip's own 1 + samples / hop hold padding. They never
+  // enter the statistics of Standardize::clip, and are 0, the mean, afterwards: silence in the
+  // statistics would shift and shrink every clip by its length, and with it tell a model which
+  // data set a clip is from.
   Tensor operator()(const std::vector<float>& samples) const;
 
  private:

@@ -77,7 +77,7 @@ bool parallel_for_files(int n, int threads, const std::function<void(int)>& work
   }
   for (std::thread& thread : pool) thread.join();
   if (!errors.empty()) std::rethrow_exception(errors.begin()->second);
-  return done == n;
+  return !stop && done == n;
 }
 
 }  // namespace etude::data

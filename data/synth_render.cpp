@@ -163,7 +163,8 @@ Renderer::Renderer(const fs::path& soundfont)
 
 Renderer::~Renderer() = default;
 
-std::vector<float> Renderer::render(const Song& song) {
+std::vector<float> Renderer::render(const Song& song, int channels) {
+  check(channels == 1 || channels == 2, "render: 1 or 2 channels, not {}", channels);
   Synth player(soundfont_);
   player.set_up(song);
   const auto frames = static_cast<std::size_t>(std::llround(song.seconds * kSynthRate));
@@ -196,12 +197,22 @@ std::vector<float> Renderer::render(const Song& song) {
   left.resize(frames);
   right.resize(frames);
   record(left, right, song.recording);
-  left = resample(left, kSynthRate, sample_rate);
-  right = resample(right, kSynthRate, sample_rate);
+  // Resampling rings a little beyond the limiter's bounds.
+  const auto finish = [](const std::vector<float>& x) {
+    std::vector<float> y = resample(x, kSynthRate, sample_rate);
+    for (float& value : y) value = std::clamp(value, -1.0f, 1.0f);
+    return y;
+  };
+  if (channels == 1) {
+    for (std::size_t i = 0; i < frames; ++i) left[i] = 0.5f * (left[i] + right[i]);
+    return finish(left);
+  }
+  left = finish(left);
+  right = finish(right);
   std::vector<float> interleaved(2 * left.size());
   for (std::size_t i = 0; i < left.size(); ++i) {
-    interleaved[2 * i] = std::clamp(left[i], -1.0f, 1.0f);
-    interleaved[2 * i + 1] = std::clamp(right[i], -1.0f, 1.0f);
+    interleaved[2 * i] = left[i];
+    interleaved[2 * i + 1] = right[i];
   }
   return interleaved;
 }

@@ -24,8 +24,9 @@ class Renderer {
   explicit Renderer(const std::filesystem::path& soundfont);
   ~Renderer();
 
-  // Interleaved stereo at sample_rate, the length of the song, within [-1, 1].
-  std::vector<float> render(const Song& song);
+  // Interleaved stereo (2 channels) or its mean (1) at sample_rate, the length of the song, within
+  // [-1, 1].
+  std::vector<float> render(const Song& song, int channels = 2);
 
  private:
   struct Synth;

@@ -58,7 +58,9 @@ std::vector<double> fit(Cuts cuts, int levels, std::vector<double> values) {
     const double part = static_cast<double>(i) / levels;
     if (cuts == Cuts::scale) thresholds.push_back(part);
     if (cuts == Cuts::minmax)
-      thresholds.push_back(values.front() + part * (values.back() - values.front()));
+      // Multiplied before it is divided: scores are round numbers, and so are many thresholds; this
+      // order keeps the ties that exact arithmetic has.
+      thresholds.push_back(values.front() + (values.back() - values.front()) * i / levels);
     if (cuts == Cuts::tertiles) thresholds.push_back(quantile(values, part));
   }
   return thresholds;

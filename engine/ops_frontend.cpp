@@ -18,8 +18,8 @@ StftShape stft_shape(const char* op, const Tensor& audio, const Tensor& window,
   check(window.rank() == 1 && window.dim(0) == options.n_fft,
         "{}: expected a window of n_fft = {} values, got {}", op, options.n_fft,
         to_string(window.shape()));
-  const StftShape p{audio.dim(0),    audio.dim(1),     options.n_fft, options.hop,
-                    options.centred, options.pad_mode};
+  const StftShape p{audio.dim(0), audio.dim(1),    options.n_fft,
+                    options.hop,  options.centred, options.pad_mode};
   const bool mirrored = p.centred && p.pad_mode == PadMode::reflect;
   check(!mirrored || p.samples > p.n_fft / 2,
         "{}: reflect padding needs more than n_fft / 2 = {} samples, got {}; use zero padding or a "
@@ -72,8 +72,8 @@ Tensor stft(const Tensor& audio, const Tensor& window, const StftOptions& option
   const Tensor spectrum = empty_like(audio, {p.clips, p.frames(), p.bins(), 2});
   dispatch(audio, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(audio.device(), k.stft_workspace(p));
-    k.stft(current_stream(audio.device()), p, audio.data<T>(), window.data<T>(),
-           spectrum.data<T>(), work.data());
+    k.stft(current_stream(audio.device()), p, audio.data<T>(), window.data<T>(), spectrum.data<T>(),
+           work.data());
   });
   return spectrum;
 }
@@ -88,8 +88,7 @@ Tensor mel_spectrogram(const Tensor& audio, const Tensor& window, const StftOpti
   check(log_scale == LogScale::none || floor >= std::numeric_limits<float>::min(),
         "mel_spectrogram: the logarithm needs a floor or offset of at least {:.3g}, got {:.3g}",
         std::numeric_limits<float>::min(), floor);
-  const auto* indices =
-      reinterpret_cast<const std::int32_t*>(filters.indices.data<std::uint8_t>());
+  const auto* indices = reinterpret_cast<const std::int32_t*>(filters.indices.data<std::uint8_t>());
   const MelFilters on_device{filters.n_mels, indices, indices + filters.n_mels,
                              indices + 2 * filters.n_mels, filters.weights.data<float>()};
   const Tensor y = empty_like(audio, {p.clips, filters.n_mels, p.frames()});

@@ -136,7 +136,7 @@ double scale_of_zero(const Module& module) {
 // Rounding grows through some twenty layers and their batch norms.
 constexpr double logits_tolerance = 1e-5;
 constexpr double gradient_tolerance = 5e-5;
-constexpr double training_tolerance = 2e-4;
+constexpr double training_tolerance = 1e-4;
 
 }  // namespace
 

@@ -12,7 +12,7 @@ const Fixture& fixture() {
 }
 
 // Rounding of a reduction of at most a few hundred terms, as a fraction of the largest value.
-constexpr double tolerance = 3e-6;
+constexpr double tolerance = 2e-6;
 
 // Backward from y with the gradient that the fixture used.
 void run_backward(const Tensor& y, const std::string& name, const Place& place) {

@@ -9,9 +9,10 @@ namespace etude::ETUDE_BACKEND {
 
 // 10 log10(x) of a normal x > 0; infinity and NaN come back as they are.
 //
-// x = 2^e m with m in [sqrt(1/2), sqrt(2)), log m = 2 artanh(t), t = (m - 1) / (m + 1), |t| < 0.1716:
-// five terms of the series leave 2 t^11 / 11 < 4e-9 of the value. Largest error over all floats
-// in [1e-37, 1e37]: 3e-7 of the value, most of it from rounding where e and log m nearly cancel.
+// x = 2^e m with m in [sqrt(1/2), sqrt(2)), log m = 2 artanh(t), t = (m - 1) / (m + 1), |t| <
+// 0.1716: five terms of the series leave 2 t^11 / 11 < 4e-9 of the value. Largest error over all
+// floats in [1e-37, 1e37]: 3e-7 of the value, most of it from rounding where e and log m nearly
+// cancel.
 ETUDE_INLINE Vec decibel(Vec x) {
   const IntVec bits = __builtin_bit_cast(IntVec, x);
   // The exponent of x / sqrt(1/2): what remains of the bits is m's distance from sqrt(1/2).

@@ -22,8 +22,7 @@ ETUDE_INLINE double row_sum(const float* row, Index n, F&& f) {
 }
 
 // y = (y - mean) factor for the first `valid` frames, 0 for padding.
-ETUDE_INLINE void standardize_row(float* row, Index frames, Index valid, float mean,
-                                  float factor) {
+ETUDE_INLINE void standardize_row(float* row, Index frames, Index valid, float mean, float factor) {
   for_each_vector(valid, [&](Index i, auto access) {
     access.store(row + i, (access.load(row + i) - splat(mean)) * splat(factor));
   });
@@ -74,8 +73,8 @@ void standardize_clip(Stream, const StandardizeShape& p, const std::int64_t* fra
       sum += row_sum(rows + b * p.frames, valid, [](double v) { return v; });
     const double mean = sum / count;
     for (Index b = 0; b < p.bands; ++b)
-      squares += row_sum(rows + b * p.frames, valid,
-                         [mean](double v) { return (v - mean) * (v - mean); });
+      squares +=
+          row_sum(rows + b * p.frames, valid, [mean](double v) { return (v - mean) * (v - mean); });
     const double factor = 1 / (std::sqrt(squares / count) + p.eps);
     for (Index b = 0; b < p.bands; ++b)
       standardize_row(rows + b * p.frames, p.frames, valid, static_cast<float>(mean),

@@ -14,7 +14,8 @@ using Complex = std::complex<double>;
 
 // exp(-2 pi i k / n), k taken modulo n first: the angle of a large k has lost its digits.
 Complex root(Index k, Index n) {
-  return std::polar(1.0, -2 * std::numbers::pi * static_cast<double>(k % n) / static_cast<double>(n));
+  return std::polar(1.0,
+                    -2 * std::numbers::pi * static_cast<double>(k % n) / static_cast<double>(n));
 }
 
 Index largest_prime_factor(Index n) {

@@ -36,7 +36,7 @@ struct FftPlan {
 
   const FftPlan* convolution;  // null for smooth lengths
   const float* chirp;          // [points][2]: exp(-i pi k^2 / points)
-  const float* filter;         // [convolution->points][2]: transform of the conjugate chirp, / length
+  const float* filter;  // [convolution->points][2]: transform of the conjugate chirp, / length
 };
 
 // n_fft real points as n_fft / 2 complex ones, z[m] = x[2m] + i x[2m + 1].

@@ -53,11 +53,11 @@ std::size_t mel_spectrogram_workspace(const StftShape& p, Index) {
 
 // y[clip, m, f] = log( sum over k of filter[m, k] |X[f, k]|^2 ), as `log_scale` says.
 //
-// Mapping: as stft(), but the spectrum of a group of kLanes frames never leaves the cache: untangled
-// to power (n_fft / 2 + 1 rows), filtered, and kLanes adjacent frames of each band are stored as one
-// vector. Scratch: 1.5 n_fft kLanes floats a thread (more with Bluestein). Arithmetic a frame: about
-// 2.5 n_fft log2 n_fft for the transform, 7 n_fft for window, untangling and power, two operations
-// for each filter weight. Independent of the number of threads.
+// Mapping: as stft(), but the spectrum of a group of kLanes frames never leaves the cache:
+// untangled to power (n_fft / 2 + 1 rows), filtered, and kLanes adjacent frames of each band are
+// stored as one vector. Scratch: 1.5 n_fft kLanes floats a thread (more with Bluestein). Arithmetic
+// a frame: about 2.5 n_fft log2 n_fft for the transform, 7 n_fft for window, untangling and power,
+// two operations for each filter weight. Independent of the number of threads.
 void mel_spectrogram(Stream, const StftShape& p, const MelFilters& filters, LogScale log_scale,
                      double floor, const float* x, const float* window, float* y, void* work) {
   const FramePlan plan(p, p.bins() * kLanes);

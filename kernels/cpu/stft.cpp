@@ -1,12 +1,13 @@
 // Short-time Fourier transform:
-//   spectrum[clip, f, k] = sum over n of x[f hop + n (- n_fft / 2)] window[n] exp(-2 pi i n k / n_fft)
+//   spectrum[clip, f, k] = sum over n of x[f hop + n (- n_fft / 2)] window[n] exp(-2 pi i n k /
+//   n_fft)
 //
 // Mapping: a group of kLanes frames is gathered, windowed and transposed into lanes, transformed
 // (fft.h), untangled in place and transposed back into rows of the output; groups are shared out
 // among the threads. Scratch: n_fft kLanes floats a thread (about four times as much for lengths
 // that need Bluestein). Arithmetic: about 2.5 n_fft log2 n_fft a frame. Bytes: each sample is read
-// n_fft / hop times from cache, 4 (n_fft + 2) bytes a frame written. A frame's result depends on its
-// samples alone, never on its group or the number of threads.
+// n_fft / hop times from cache, 4 (n_fft + 2) bytes a frame written. A frame's result depends on
+// its samples alone, never on its group or the number of threads.
 #include "kernels/cpu/frames.h"
 #include "kernels/cpu/transpose.h"
 

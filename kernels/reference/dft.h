@@ -13,7 +13,8 @@ inline Index dft_scratch(const StftShape& p) { return 3 * p.n_fft; }
 
 inline void dft_tables(const StftShape& p, double* scratch) {
   for (Index t = 0; t < p.n_fft; ++t) {
-    const double angle = 2 * std::numbers::pi * static_cast<double>(t) / static_cast<double>(p.n_fft);
+    const double angle =
+        2 * std::numbers::pi * static_cast<double>(t) / static_cast<double>(p.n_fft);
     scratch[p.n_fft + t] = std::cos(angle);
     scratch[2 * p.n_fft + t] = std::sin(angle);
   }

@@ -64,7 +64,8 @@ void top_db(Stream, Index clips, Index size, double top_db, T* y) {
   }
 }
 
-// Over all bands and valid frames: y = (y - mean) / (sqrt(mean of (y - mean)^2) + eps); padding = 0.
+// Over all bands and valid frames: y = (y - mean) / (sqrt(mean of (y - mean)^2) + eps); padding =
+// 0.
 void standardize_clip(Stream, const StandardizeShape& p, const std::int64_t* frames_valid, T* y) {
   for (Index clip = 0; clip < p.clips; ++clip) {
     T* rows = y + clip * p.bands * p.frames;

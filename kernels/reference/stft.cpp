@@ -17,7 +17,8 @@ void stft(Stream, const StftShape& p, const T* x, const T* window, T* spectrum, 
       for (Index k = 0; k < p.bins(); ++k) {
         const Bin bin = dft_bin(p, scratch, k);
         row[2 * k] = static_cast<T>(bin.re);
-        row[2 * k + 1] = static_cast<T>(bin.im);
+        // Zero by symmetry at both ends: not a sum of x sin(0), which a NaN would enter.
+        row[2 * k + 1] = k == 0 || k == p.n_fft / 2 ? T(0) : static_cast<T>(bin.im);
       }
     }
   }

@@ -6,6 +6,8 @@
 #include "simt_shim/vector_types.h"
 
 #include "simt_shim/builtins.h"
+#include "simt_shim/math.h"
 #include "simt_shim/runtime_api.h"
+#include "simt_shim/warp.h"
 
 using namespace simt::cuda;

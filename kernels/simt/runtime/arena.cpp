@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -140,7 +141,7 @@ void Arena::free_pages(Allocation& a) {
   if (mmap(p, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
       MAP_FAILED)
     throw std::bad_alloc();
-  auto [it, fresh] = free_ranges_.emplace(a.region, a.region_end + kPage);
+  auto it = free_ranges_.emplace(a.region, a.region_end + kPage).first;
   if (const auto after = std::next(it); after != free_ranges_.end() && after->first == it->second) {
     it->second = after->second;
     free_ranges_.erase(after);

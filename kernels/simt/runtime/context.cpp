@@ -149,9 +149,9 @@ namespace simt::detail {
 void prepare(Context& context, void* low, std::size_t bytes, void (*entry)(void*), void* argument) {
   auto* top = reinterpret_cast<void**>(reinterpret_cast<std::uintptr_t>(low) + bytes);
 #if defined(__x86_64__)
-  // r15 r14 r13 r12 rbx rbp rip, and one word so that the stack is aligned at entry().
-  void** sp = top - 8;
-  sp[0] = sp[1] = sp[4] = sp[5] = sp[7] = nullptr;
+  // r15 r14 r13 r12 rbx rbp rip, and two words so that the stack is aligned when entry is called.
+  void** sp = top - 9;
+  sp[0] = sp[1] = sp[4] = sp[5] = sp[7] = sp[8] = nullptr;
   sp[2] = argument;
   sp[3] = reinterpret_cast<void*>(entry);
   sp[6] = reinterpret_cast<void*>(&simt_start_stack);

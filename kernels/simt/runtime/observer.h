@@ -11,6 +11,7 @@
 namespace simt::detail {
 
 class Worker;
+struct Copy;
 struct Launch;
 
 class Observer {
@@ -25,10 +26,10 @@ class Observer {
   // Lanes of a warp have met; `orders_memory` if that makes their writes visible to each other.
   virtual void lanes_met(unsigned warp, std::uint32_t lanes, bool orders_memory) = 0;
   virtual void thread_ended(unsigned thread) = 0;
-  // The running thread touches memory. False if the access must not happen.
+  // The running thread is about to touch memory.
   virtual void access(const void* address, std::size_t bytes, Access access, const void* pc) = 0;
-  virtual void copy_issued(void* shared, std::size_t bytes, const void* pc) = 0;
-  virtual void copy_done(void* shared, const void* global, std::size_t bytes, const void* pc) = 0;
+  virtual void copy_issued(const Copy& copy, const void* pc) = 0;
+  virtual void copy_done(const Copy& copy) = 0;
   // Adds what this observer counted to the profile being taken, at the end of a launch.
   virtual void end_launch() = 0;
 };

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/context.h"
 #include "runtime/copies.h"
 #include "runtime/launch.h"
 #include "runtime/observer.h"
@@ -37,6 +38,10 @@ struct Thread {
   std::uint32_t result = 0;   // of Waits::ActiveMask
   CopyQueue copies;
 };
+
+// Copies of one call (the compiler may make several) are the same place in the source.
+bool same_place(Site a, Site b);
+std::string to_string(Site site);
 
 // Lanes on their way to one shuffle, vote or __syncwarp.
 struct Group {
@@ -86,6 +91,8 @@ class Worker {
   static Worker& mine();
   // The same if it is running a block, else null.
   static Worker* running();
+  // The same for device functions, which the host has no business to call: else aborts.
+  static Worker& in_kernel();
 
   // Runs blocks of the launch until there are none left.
   void run(Launch& launch);
@@ -113,6 +120,8 @@ class Worker {
   const StackPool& stacks() const { return *stacks_; }
   Observer* observer() const { return observer_.get(); }
   std::string thread_text(unsigned thread) const;
+  // Whether the bytes lie in shared memory of the running block.
+  bool is_shared(const void* address, std::size_t bytes) const;
 
   // Set by the signal handler, told by fail() from a sane place.
   struct Fault {
@@ -141,7 +150,9 @@ class Worker {
   [[noreturn]] void report_deadlock();
   [[noreturn]] void leave_block();
 
-  void push_ready(unsigned thread) { ready_[ready_end_++ % kMaxThreads] = static_cast<std::uint16_t>(thread); }
+  void push_ready(unsigned thread) {
+    ready_[ready_end_++ % kMaxThreads] = static_cast<std::uint16_t>(thread);
+  }
   bool any_ready() const { return ready_begin_ != ready_end_; }
   unsigned pop_ready() { return ready_[ready_begin_++ % kMaxThreads]; }
 
@@ -162,7 +173,9 @@ class Worker {
   int sum_ = 0, all_ = 1, any_ = 0, last_sum_ = 0, last_all_ = 0, last_any_ = 0;
 
   std::unique_ptr<StackPool> stacks_;
+  Stack* fresh_ = nullptr;  // for the loop that is about to begin on it
   DynamicShared dynamic_;
+  const char* tls_ = nullptr;                          // of the kernel's module
   std::vector<std::pair<char*, std::size_t>> arrays_;  // this host thread's, to be poisoned
   Context host_;
   void* host_asan_ = nullptr;

@@ -1,0 +1,37 @@
+// One training step of a whole model: forward, cross-entropy, backward, SGD with momentum.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/module.h"
+#include "engine/optimizer.h"
+
+namespace etude::bench {
+
+struct TrainStepOptions {
+  std::string model = "resnet18";
+  Index batch = 16, height = 128, width = 256, channels = 1;
+  Index outputs = 10;
+  int warm_up = 3, steps = 10;
+};
+
+// A model with a fixed random batch, ready to step.
+class TrainStep {
+ public:
+  explicit TrainStep(const TrainStepOptions& options);
+  void step();
+  // Waits for the device and returns the loss of the last step.
+  double loss() const { return loss_.item(); }
+
+ private:
+  std::unique_ptr<Module> model_;
+  std::unique_ptr<Sgd> optimizer_;
+  Tensor x_, labels_, loss_;
+};
+
+// Builds the model, then measures its steps. One JSON object: median, quartiles and minimum in
+// milliseconds, the last loss, and the peak of resident memory over the state after building.
+std::string measure_train_step(const TrainStepOptions& options);
+
+}  // namespace etude::bench

@@ -1,0 +1,100 @@
+#include "runtime/fault.h"
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include <mutex>
+
+#include "runtime/arena.h"
+#include "runtime/worker.h"
+
+namespace simt::detail {
+
+namespace {
+
+struct sigaction previous_segv, previous_bus;
+
+[[noreturn]] void land() { Worker::in_kernel().report_fault(); }
+
+void chain(int number, siginfo_t* info, void* raw) {
+  const struct sigaction& previous = number == SIGSEGV ? previous_segv : previous_bus;
+  if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(number, info, raw);
+  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
+    return previous.sa_handler(number);
+  // The access runs again, with the default action: the program ends as it would have.
+  signal(number, SIG_DFL);
+}
+
+// A handler may do next to nothing. It notes the address and returns into land(), on a stack of
+// its own: from there on, this is ordinary code.
+void on_fault(int number, siginfo_t* info, void* raw) {
+  Worker* const worker = Worker::running();
+  if (!worker) return chain(number, info, raw);
+  auto& registers = static_cast<ucontext_t*>(raw)->uc_mcontext;
+  Worker::Fault& fault = worker->fault;
+  fault.address = info->si_addr;
+  const auto top = reinterpret_cast<std::uintptr_t>(worker->fault_stack_top()) & ~std::uintptr_t{63};
+#if defined(__x86_64__)
+  fault.pc = reinterpret_cast<const char*>(registers.gregs[REG_RIP]) + 1;
+  fault.write = (registers.gregs[REG_ERR] & 2) != 0;
+  // Not a page fault: an instruction that wants an aligned address did not get one.
+  fault.misaligned = info->si_code == SI_KERNEL;
+  registers.gregs[REG_RSP] = static_cast<greg_t>(top - 8);  // as after a call
+  registers.gregs[REG_RIP] = reinterpret_cast<greg_t>(&land);
+#elif defined(__aarch64__)
+  fault.pc = reinterpret_cast<const char*>(registers.pc) + 1;
+  fault.write = false;
+  fault.misaligned = number == SIGBUS;
+  registers.sp = top;
+  registers.pc = reinterpret_cast<std::uintptr_t>(&land);
+#else
+  (void)registers;
+  (void)top;
+  chain(number, info, raw);
+#endif
+}
+
+}  // namespace
+
+void install_fault_handler() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction action {};
+    action.sa_sigaction = on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGSEGV, &action, &previous_segv);
+    sigaction(SIGBUS, &action, &previous_bus);
+  });
+}
+
+void use_signal_stack(void* low, std::size_t bytes) {
+  stack_t stack{};
+  stack.ss_sp = low;
+  stack.ss_size = bytes;
+  stack.ss_flags = low ? 0 : SS_DISABLE;
+  sigaltstack(&stack, nullptr);
+}
+
+void Worker::report_fault() {
+  const auto address = reinterpret_cast<std::uintptr_t>(fault.address);
+  const std::string verb = fault.write ? "write to " : "read from ";
+  if (fault.misaligned)
+    fail(Defect::Misaligned, nullptr, fault.pc,
+         "an access to a vector at an address that is no multiple of its size");
+  if (Arena::get().contains(address))
+    fail(Defect::GlobalBounds, nullptr, fault.pc, verb + Arena::get().describe(address));
+  if (dynamic_.guards(fault.address))
+    fail(Defect::SharedBounds, nullptr, fault.pc,
+         verb + "an address outside the block's " + std::to_string(dynamic_.bytes()) +
+             " bytes of dynamic shared memory");
+  if (stacks_->guarded(fault.address))
+    fail(Defect::StackOverflow, nullptr, fault.pc,
+         "the thread needs more than " + std::to_string(stacks_->bytes()) +
+             " bytes of stack (set SIMT_STACK)");
+  char text[32];
+  std::snprintf(text, sizeof text, "%p", fault.address);
+  fail(Defect::GlobalBounds, nullptr, fault.pc, verb + "address " + text + ", which is no memory");
+}
+
+}  // namespace simt::detail

@@ -1,0 +1,346 @@
+// The parts of the program that can be tested without running it.
+#include <doctest/doctest.h>
+
+#include <cctype>
+
+#include "apps/defaults.h"
+#include "apps/linear_floor.h"
+#include "apps/model_spec.h"
+#include "apps/report.h"
+#include "apps/report_page.h"
+#include "apps/run_folder.h"
+#include "apps/svg.h"
+#include "apps/train_config.h"
+#include "apps/usage.h"
+#include "cli_runner.h"
+#include "temporary_folder.h"
+
+using namespace etude;
+using namespace etude::apps;
+using etude::testing::read_all;
+using etude::testing::TemporaryFolder;
+using etude::testing::write_all;
+
+namespace {
+
+// The first fault of an XML document: tags that do not close, attributes without quotes, raw "<" or
+// "&" in text. Empty for a well-formed one. (No entity or name-character rules: not a parser.)
+std::string xml_fault(const std::string& text) {
+  std::vector<std::string> open;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    if (text[at] == '&') {
+      const auto end = text.find(';', at);
+      if (end == std::string::npos || end - at > 8) return "raw & at " + std::to_string(at);
+    }
+    if (text[at] != '<') {
+      ++at;
+      continue;
+    }
+    if (text.compare(at, 2, "<!") == 0) {
+      at = text.find('>', at) + 1;
+      continue;
+    }
+    // To the end of the tag, quotes skipped.
+    std::size_t end = at + 1;
+    char quote = 0;
+    for (; end < text.size() && (quote || text[end] != '>'); ++end) {
+      if (text[end] == '<') return "raw < at " + std::to_string(end);
+      if (quote ? text[end] == quote : text[end] == '"' || text[end] == '\'')
+        quote = quote ? 0 : text[end];
+      if (!quote && text[end] == '=' && text[end + 1] != '"') return "no quote at " + std::to_string(end);
+    }
+    if (end >= text.size()) return "open tag at " + std::to_string(at);
+    std::size_t name_end = at + 1;
+    while (std::isalnum(static_cast<unsigned char>(text[name_end])) || text[name_end] == '/') ++name_end;
+    const std::string name = text.substr(at + 1, name_end - at - 1);
+    if (name[0] == '/') {
+      if (open.empty() || open.back() != name.substr(1)) return name + " at " + std::to_string(at);
+      open.pop_back();
+    } else if (text[end - 1] != '/') {
+      open.push_back(name);
+    }
+    at = end + 1;
+  }
+  return open.empty() ? "" : "never closed: " + open.back();
+}
+
+ModelSpec example_spec() {
+  ModelSpec spec;
+  spec.model = "tinyvgg";
+  spec.options.height = 64;
+  spec.options.width = 96;
+  spec.options.outputs = 3;
+  spec.options.seed = 12345678901234567ULL;
+  spec.dataset = "folder";
+  spec.task.kind = data::TaskKind::classes;
+  spec.task.classes = {"a & b", "<c>", "d"};
+  spec.task.thresholds.valence = {1.0 / 3, 2.0 / 3};
+  spec.scale = {1, 9};
+  spec.mel = data::mel_preset("mer");
+  spec.mel->set("n_mels", "64");
+  spec.statistics.mean = {0.1f, -3.7e-5f};
+  spec.statistics.deviation = {1.0f / 3, 2};
+  spec.width = 96;
+  spec.window_step = 48;
+  return spec;
+}
+
+Json evaluation_json() {
+  return {{"split", "test"},
+          {"n", 4},
+          {"windows", 12},
+          {"loss", 0.5},
+          {"accuracy", 0.75},
+          {"accuracy_interval", {0.3, 0.95}},
+          {"majority", 0.5},
+          {"majority_class", "a & b"},
+          {"linear", 0.5},
+          {"macro_f1", 0.7},
+          {"classes", {"a & b", "<c>"}},
+          {"per_class",
+           {{{"class", "a & b"}, {"precision", 1}, {"recall", 0.5}, {"f1", 0.66}, {"support", 2}},
+            {{"class", "<c>"}, {"precision", 0.5}, {"recall", 1}, {"f1", 0.66}, {"support", 2}}}},
+          {"confusion", {{1, 1}, {0, 2}}}};
+}
+
+void write_example_run(const RunFolder& folder, const Json& evaluation) {
+  TrainConfig config;
+  config.dataset = "folder";
+  config.task = "classes";
+  config.data = {"/data/<odd> & \"quoted\""};
+  Json part = {{"n", 4}, {"classes", {{"a & b", 2}, {"<c>", 2}}}};
+  write_json(folder.run_json(),
+             {{"config", to_json(config)},
+              {"spec", to_json(example_spec())},
+              {"environment", {{"device", "cpu"}, {"libraries", {{"gcc", "12"}}}}},
+              {"data",
+               {{"train", part}, {"val", part}, {"test", part}, {"notes", {"mended <1>"}},
+                {"warnings", Json::array()}}}});
+  append_metrics(folder.metrics(), {1, 1.0, 1.1, 0.4, 0.35, 1e-3, 2.0, true});
+  append_metrics(folder.metrics(), {2, 0.9, 1.2, 0.5, 0.45, 5e-4, 2.0, false});
+  if (!evaluation.is_null()) write_json(folder.evaluation("test"), evaluation);
+}
+
+}  // namespace
+
+TEST_SUITE("apps") {
+  TEST_CASE("the configuration survives run.json") {
+    TrainConfig config;
+    config.dataset = "folder";
+    config.data = {"a", "b"};
+    config.lr = 0.1 + 0.2;
+    config.epochs = 7;
+    config.nesterov = true;
+    config.mel = {"n_mels=64"};
+    config.seed = 9007199254740993;
+    const TrainConfig back = train_config_from_json(Json::parse(to_json(config).dump()));
+    CHECK(to_json(back) == to_json(config));
+    CHECK(*back.lr == 0.1 + 0.2);
+    CHECK(back.seed == 9007199254740993);
+    CHECK(!back.batch.has_value());
+    CHECK_THROWS_WITH_AS(train_config_from_json({{"epochs", "seven"}}),
+                         doctest::Contains("epochs"), Error);
+  }
+
+  TEST_CASE("a resumed run keeps what decides about its result") {
+    TrainConfig saved;
+    saved.lr = 0.1;
+    saved.threads = 2;
+    TrainConfig asked;
+    asked.out = "elsewhere";
+    asked.threads = 1;
+    asked.max_steps = 5;
+    asked.given = {"out", "threads", "max-steps"};
+    const TrainConfig merged = resume_config(saved, asked);
+    CHECK(merged.threads == 1);
+    CHECK(merged.max_steps == 5);
+    CHECK(merged.out == "elsewhere");
+    CHECK(*merged.lr == 0.1);
+    asked.lr = 0.1;
+    asked.given.insert("lr");
+    CHECK_NOTHROW(resume_config(saved, asked));
+    asked.lr = 0.2;
+    CHECK_THROWS_WITH_AS(resume_config(saved, asked), doctest::Contains("--lr"), UsageError);
+  }
+
+  TEST_CASE("the model spec survives text, to the last bit") {
+    const ModelSpec spec = example_spec();
+    const ModelSpec back = model_spec_from_json(Json::parse(to_json(spec).dump()));
+    CHECK(to_json(back) == to_json(spec));
+    CHECK(back.statistics.mean == spec.statistics.mean);
+    CHECK(back.statistics.deviation == spec.statistics.deviation);
+    CHECK(back.task.thresholds.valence == spec.task.thresholds.valence);
+    CHECK(back.options.seed == spec.options.seed);
+    Json broken = to_json(spec);
+    broken.erase("task");
+    CHECK_THROWS_WITH_AS(model_spec_from_json(broken), doctest::Contains("task"), Error);
+    broken = to_json(spec);
+    broken["width"] = "wide";
+    CHECK_THROWS_WITH_AS(model_spec_from_json(broken), doctest::Contains("width"), Error);
+  }
+
+  TEST_CASE("metrics.jsonl is written, read and cut") {
+    const TemporaryFolder folder;
+    const auto path = folder / "metrics.jsonl";
+    for (int epoch = 1; epoch <= 3; ++epoch)
+      append_metrics(path, {epoch, 1.0 / epoch, 0.1 * epoch, {}, {}, 1e-3, 1.5, epoch == 2});
+    truncate_metrics(path, 2);
+    const auto records = read_metrics(path);
+    REQUIRE(records.size() == 2);
+    CHECK(records[1].loss == 0.5);
+    CHECK(*records[1].val_loss == 0.2);
+    CHECK(!records[1].accuracy);
+    CHECK(records[1].best);
+    write_all(path, "{\"epoch\": 1\n");
+    CHECK_THROWS_WITH_AS(read_metrics(path), doctest::Contains("metrics.jsonl:1"), Error);
+  }
+
+  TEST_CASE("defaults follow the data") {
+    DataProfile words{DataProfile::Kind::short_clips, 8000, 0.4, 0.7};
+    const data::MelSettings mel = default_mel(words);
+    CHECK(mel.sample_rate == 8000);
+    CHECK(mel.hop == 80);
+    CHECK(mel.n_mels == 64);
+    TrainConfig config;
+    fill_defaults(config, words, 1000);
+    CHECK(*config.width >= 70);  // 0.7 s in hops of 10 ms: the clip is seen whole
+    CHECK(*config.width % 16 == 0);
+    TrainConfig given;
+    given.epochs = 3;
+    given.width = 20;
+    fill_defaults(given, words, 1000);
+    CHECK(*given.epochs == 3);
+    CHECK(*given.width == 20);
+    given.mel = {"n_mels=32"};
+    CHECK(resolve_mel(given, words).n_mels == 32);
+    given.mel = {"n_mels"};
+    CHECK_THROWS_AS(resolve_mel(given, words), UsageError);
+    // Songs at a low rate do not get bands that their files cannot have.
+    CHECK(default_mel({DataProfile::Kind::songs, 16000, 30, 45}).sample_rate == 16000);
+    CHECK(default_mel({DataProfile::Kind::songs, 44100, 30, 45}).sample_rate == 22050);
+  }
+}
+
+TEST_SUITE("report") {
+  TEST_CASE("the checker finds faults") {
+    CHECK(xml_fault("<a x=\"1\"><b/>t &amp; u</a>").empty());
+    for (const char* bad : {"<a><b></a>", "<a>", "<a x=1></a>", "<a>1 & 2</a>", "<a>1 < 2</a>"})
+      CHECK(!xml_fault(bad).empty());
+  }
+
+  TEST_CASE("pages are well-formed, whole, and hide nothing odd") {
+    Json regression = {{"split", "test"}, {"n", 2}, {"windows", 8}, {"loss", 0.02},
+                       {"scale", {1, 9}}};
+    for (const char* metric : {"r2", "rmse", "pearson", "ccc"})
+      regression[metric] = {{"valence", 0.25}, {"arousal", 0.5}};
+    regression["mean_predictor"] = {{"rmse", {{"valence", 1.1}, {"arousal", 1.3}}}};
+    regression["songs"] = {{"deam/2", 5.0, 6.0, 5.5, 5.9}, {"<odd> & id", 3.0, 2.0, 20.0, -1.0}};
+    for (const Json& evaluation : {Json(), evaluation_json(), regression}) {
+      const TemporaryFolder temporary;
+      const RunFolder folder(temporary.path());
+      write_example_run(folder, evaluation);
+      write_report(folder);
+      const std::string html = read_all(folder.report());
+      CHECK(xml_fault(html) == "");
+      CHECK(html.find("<script") == std::string::npos);
+      CHECK(html.find("src=") == std::string::npos);  // nothing is loaded from elsewhere
+      CHECK(html.find("nan") == std::string::npos);
+      CHECK(html.find("<odd>") == std::string::npos);
+      if (evaluation.contains("accuracy")) CHECK(html.find("75.0 %") != std::string::npos);
+      if (evaluation.contains("r2")) CHECK(html.find("1 to 9") != std::string::npos);
+    }
+  }
+
+  TEST_CASE("a cross-validation's page") {
+    const TemporaryFolder folder;
+    const Json fold = {{"name", "fold-1"}, {"accuracy", 0.5}, {"n", 10}};
+    write_cv_report(folder.path(), {{"mean", {{"accuracy", 0.5}}},
+                                    {"deviation", {{"accuracy", 0.0}}},
+                                    {"folds", {fold, fold}}});
+    const std::string html = read_all(folder / "report.html");
+    CHECK(xml_fault(html) == "");
+    CHECK(html.find("fold-1/report.html") != std::string::npos);
+  }
+
+  TEST_CASE("ticks are round and inside") {
+    CHECK(nice_ticks(0, 1, 5) == std::vector<double>{0, 0.2, 0.4, 0.2 * 3, 0.8, 1.0});
+    for (const auto& [low, high] : {std::pair{-3.0, 12.0}, {0.001, 0.0013}, {1e6, 3e6}}) {
+      const auto ticks = nice_ticks(low, high, 5);
+      CHECK(ticks.size() >= 2);
+      CHECK(ticks.size() <= 8);
+      CHECK(ticks.front() >= low - 1e-9);
+      CHECK(ticks.back() <= high + 1e-9 * high);
+    }
+    CHECK(nice_ticks(2, 2, 5) == std::vector<double>{2});
+  }
+
+  TEST_CASE("charts of one epoch, of gaps and of nothing") {
+    const double gap = std::numeric_limits<double>::quiet_NaN();
+    LineChart chart{"Loss", "epoch", {{"a", {1}, {0.5}, 0}}, {}, "", {}, "", false};
+    CHECK(line_chart_svg(chart).find("<circle") != std::string::npos);
+    chart.series = {{"a", {1, 2, 3, 4, 5}, {1, 2, gap, 3, 4}, 0}};
+    const std::string svg = line_chart_svg(chart);
+    CHECK(svg.find("<polyline") != svg.rfind("<polyline"));  // two pieces
+    CHECK(svg.find("nan") == std::string::npos);
+    chart.series = {{"a", {1}, {gap}, 0}};
+    CHECK(line_chart_svg(chart).find("no data") != std::string::npos);
+    CHECK(xml_fault(line_chart_svg(chart)) == "");
+  }
+}
+
+TEST_SUITE("linear-floor") {
+  // Two classes that differ in the level of band 0, three bands, six frames.
+  data::Dataset dataset() {
+    data::Dataset set;
+    set.kind = "folder";
+    set.classes = {"low", "high"};
+    for (int i = 0; i < 20; ++i) {
+      data::Item item;
+      item.id = std::to_string(i);
+      item.label = i % 2;
+      item.affect = data::Affect{i % 2 ? 0.8 : 0.2, 0.5};
+      set.items.push_back(item);
+    }
+    return set;
+  }
+  data::FeatureSet features() {
+    data::FeatureSet set;
+    Generator generator(3);
+    for (int i = 0; i < 20; ++i) {
+      data::Features song;
+      song.height = 3;
+      song.width = song.valid = 6;
+      for (int k = 0; k < 18; ++k)
+        song.values.push_back(static_cast<float>(generator.normal() + (k < 6 && i % 2 ? 4 : 0)));
+      set.items.push_back(song);
+    }
+    return set;
+  }
+
+  TEST_CASE("it learns what a linear model can, and survives the file") {
+    const auto set = dataset();
+    const auto feats = features();
+    data::Split split;
+    for (int i = 0; i < 12; ++i) split.train.push_back(i);
+    for (int i = 12; i < 16; ++i) split.val.push_back(i);
+    for (int i = 16; i < 20; ++i) split.test.push_back(i);
+    data::Task task;
+    task.classes = set.classes;
+    const LinearFloor floor = LinearFloor::fit(set, feats, task, split);
+    const Predictions p = floor.predict(feats, split.test);
+    CHECK(mean_accuracy(p, set, task) == 1.0);
+    const TemporaryFolder folder;
+    floor.save(folder / "linear.safetensors");
+    CHECK(LinearFloor::load(folder / "linear.safetensors").predict(feats, split.test).song_outputs ==
+          p.song_outputs);
+    CHECK(LinearFloor::fit(set, feats, task, split).predict(feats, split.test).song_outputs ==
+          p.song_outputs);
+
+    data::Task regression;
+    regression.kind = data::TaskKind::va;
+    const Predictions r =
+        LinearFloor::fit(set, feats, regression, split).predict(feats, split.test);
+    CHECK(mean_loss(r, set, regression) < 0.03);  // the mean predictor has 0.045
+  }
+}
