@@ -85,9 +85,9 @@ class MelFrontEnd {
  private:
   MelSettings settings_;
   Device device_;
+  std::vector<std::string> warnings_;  // before filters_, which fills it
   MelFilterBank filters_;
   Tensor window_;
-  std::vector<std::string> warnings_;
 };
 
 }  // namespace etude::data

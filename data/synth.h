@@ -14,7 +14,7 @@
 namespace etude::data {
 
 // deam    MEMD_audio/ID.mp3 and the static and dynamic annotation files with all their quirks, the
-//         exchanged static columns of ids up to 1000 among them
+//         exchanged static columns of ids up to 1000 among them (from twenty songs on)
 // pmemo   PMEmo2019/{chorus/ID.mp3, metadata.csv, annotations/...}
 // folder  one folder a quadrant, and groups.csv (file, artist, split, valence, arousal)
 enum class SynthLayout { deam, pmemo, folder };
@@ -23,12 +23,12 @@ struct SynthOptions {
   int songs = 200;
   std::uint64_t seed = 0;
   SynthLayout layout = SynthLayout::deam;
-  double seconds = 45;    // deam and pmemo: at least 20, their annotations begin at 15
-  double noise = 1.0;     // scales how far the music strays from its labels
-  std::string soundfont;  // empty: the General MIDI font that the system has
-  int threads = 0;        // 0: all
+  double seconds = 45;      // deam and pmemo: at least 20, their annotations begin at 15
+  double noise = 1.0;       // scales how far the music strays from its labels
+  std::string soundfont{};  // empty: the General MIDI font that the system has
+  int threads = 0;          // 0: all
   // Called with songs done so far, from one thread at a time; return false to stop early.
-  std::function<bool(int done, int total)> progress;
+  std::function<bool(int done, int total)> progress{};
 };
 
 // Writes the corpus below `root`, which must be absent or empty (or hold an unfinished corpus of

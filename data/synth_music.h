@@ -83,7 +83,7 @@ struct Song {
 };
 
 struct SongOptions {
-  Affect affect;  // 0-1
+  Affect affect{};  // 0-1
   std::uint64_t seed = 0;
   std::uint64_t artist = 0;  // songs of an artist share taste in instruments and recording
   double seconds = 45;

@@ -6,8 +6,10 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <mutex>
 #include <numbers>
+#include <string_view>
 
 #include "data/audio.h"
 
@@ -23,7 +25,8 @@ constexpr int kSynthRate = 22050;
 // Events take effect on the boundaries of fluidsynth's internal blocks: 2.9 ms.
 constexpr int kBlock = 64;
 constexpr double kSynthGain = 0.5;
-constexpr int kPolyphony = 64;
+// Voices (stereo instruments take two a note); beyond, the quietest releases end early.
+constexpr int kPolyphony = 32;
 // RMS levels: of a usual song as synthesised, and as recorded; and the share of a song's difference
 // from the usual that the recording keeps.
 constexpr double kUsualDb = -28, kTargetDb = -20, kKeptDynamics = 0.35;
@@ -110,6 +113,11 @@ struct Renderer::Synth {
   fluid_synth_t* synth = nullptr;
 
   explicit Synth(const fs::path& soundfont) {
+    // Looked at first, because what fluidsynth then tries with other files complains on stderr.
+    char head[12] = {};
+    std::ifstream(soundfont, std::ios::binary).read(head, sizeof head);
+    check(std::string_view(head, 4) == "RIFF" && std::string_view(head + 8, 4) == "sfbk",
+          "synth: soundfont {}: no SoundFont 2 file", soundfont.string());
     static std::once_flag silence;
     std::call_once(silence, [] {
       for (const int level : {FLUID_PANIC, FLUID_ERR, FLUID_WARN, FLUID_INFO, FLUID_DBG})

@@ -71,9 +71,11 @@ void put_root(std::string& out, const RootReport& report) {
   if (!images) {
     put(out, "with audio", std::to_string(report.with_audio));
     put(out, "missing audio",
-        report.no_audio.empty()
-            ? "0"
-            : fmt::format("{}: {}", report.no_audio.size(), some_of(report.no_audio, 10)));
+        report.no_audio.empty() ? "0"
+        : report.no_audio.size() <= 10
+            ? fmt::format("{}: {}", report.no_audio.size(), fmt::join(report.no_audio, " "))
+            : fmt::format("{}: {} ...", report.no_audio.size(),
+                          fmt::join(report.no_audio.begin(), report.no_audio.begin() + 10, " ")));
   }
   if (!affect) return;
   put(out, "annotated over time", std::to_string(report.dynamic));

@@ -24,6 +24,7 @@ enum class Fill {
   uniform,   // [a, b)
   off_zero,  // magnitude in [0.1, 1], either sign: away from the kink of ReLU
   distinct,  // a permutation of equally spaced numbers in [-1, 1]: no ties for a maximum
+  tied,      // whole numbers from -2 to 2: maxima that several elements share
   labels,    // int64 in {a, ..., b - 1}
   none,      // zeros: only the shape matters, not the numbers
 };
@@ -55,13 +56,13 @@ struct Case {
   std::function<Tensors(const Tensors&)> run;
   double reduction = 1;  // length of the longest sum behind an output
   Cost forward, backward;
+  bool smooth = true;  // near its inputs; else finite differences say nothing
 
   std::string name() const { return op + "/" + label; }
   bool differentiable() const;
 };
 
-// ---- the table, by subject (cases_<subject>.cpp)
-// ---------------------------------------------------
+// ---- the table, by subject (cases_<subject>.cpp) ----------------------------------------------
 
 std::vector<Case> elementwise_cases();
 std::vector<Case> reduce_cases();
@@ -87,8 +88,7 @@ struct BatchNormVariant {
 Case batch_norm_case(const Shape& x, BatchNormVariant variant);
 Case cross_entropy_case(Index rows, Index classes, double smoothing, bool weights);
 
-// ---- numbers
-// ---------------------------------------------------------------------------------------
+// ---- numbers ---------------------------------------------------------------------------------
 
 // The inputs of a case on a device, the same numbers (rounded to `dtype`) everywhere. The
 // differentiable ones require gradients.

@@ -89,6 +89,13 @@ std::vector<Case> pool_cases() {
   };
   std::vector<Case> cases;
   for (const Pool2dShape& p : problems) cases.push_back(max_pool2d_case(p));
+  // Among equal maxima, as ReLU leaves them, every back end must send the gradient to the first.
+  for (const Pool2dShape& p : problems) {
+    cases.push_back(max_pool2d_case(p));
+    cases.back().label += " tied";
+    cases.back().inputs[0].fill = Fill::tied;
+    cases.back().smooth = false;
+  }
   for (const Pool2dShape& p : problems) cases.push_back(avg_pool2d_case(p));
   for (const AdaptivePool2dShape& p : adaptive) cases.push_back(adaptive_case(p));
   return cases;

@@ -4,14 +4,13 @@
 namespace etude::test {
 namespace {
 
-Case sum_case(Index n) {
+Case sum_case(Index n, Fill fill) {
   const auto elements = static_cast<double>(n);
   Case c;
   c.op = "sum";
-  c.label = fmt::format("{}", n);
+  c.label = fmt::format("{}{}", n, fill == Fill::normal ? " around 0" : "");
   c.kernels = {"sum", "fill", "scale_by"};
-  // A mean of one half: all partial sums are of the size of the result or less.
-  c.inputs = {{"x", {n}, Fill::uniform, 0, 1}};
+  c.inputs = {{"x", {n}, fill, 0, 1}};
   c.run = [](const Tensors& in) -> Tensors { return {sum(in[0]), mean(in[0])}; };
   c.reduction = elements;
   c.forward = {elements, 4 * elements};
@@ -37,7 +36,11 @@ Case mean_std_case(Shape x) {
 
 std::vector<Case> reduce_cases() {
   std::vector<Case> cases;
-  for (const Index n : {1, 3, 17, 1000, 4097, 100003}) cases.push_back(sum_case(n));
+  // Numbers around 0 cancel, so that a change in the order of the sum shows in its last bits.
+  for (const Index n : {1, 3, 17, 1000, 4097, 33333, 100003}) {
+    cases.push_back(sum_case(n, Fill::uniform));
+    cases.push_back(sum_case(n, Fill::normal));
+  }
   for (const Shape& x : {Shape{1, 1, 1, 1}, Shape{1, 1, 7, 1}, Shape{2, 3, 5, 17},
                          Shape{2, 64, 130, 1}, Shape{3, 5, 33, 10}})
     cases.push_back(mean_std_case(x));

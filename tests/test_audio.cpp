@@ -21,6 +21,11 @@ using namespace etude::data;
 using etude::testing::TemporaryFolder;
 namespace fs = std::filesystem;
 
+#ifdef __SANITIZE_ADDRESS__
+// libsndfile 1.2.0 leaks the Vorbis header of an Ogg file that it refuses to open.
+extern "C" const char* __lsan_default_suppressions() { return "leak:libvorbis.so\n"; }
+#endif
+
 namespace {
 
 constexpr double kPi = std::numbers::pi;
@@ -394,10 +399,10 @@ TEST_SUITE("audio") {
       for (int round = 0; round < 60; ++round) {
         Generator random(++seed);
         std::string bytes = good;
-        // Headers are short: half of the mutations aim at the first hundred bytes.
+        // Headers are short: half of the mutants have all their changes in the first hundred bytes.
         const auto changes = 1 + random.below(12);
+        const auto range = random.below(2) ? Index{100} : static_cast<Index>(bytes.size());
         for (Index i = 0; i < changes; ++i) {
-          const auto range = random.below(2) ? Index{100} : static_cast<Index>(bytes.size());
           const auto at = static_cast<std::size_t>(random.below(range));
           bytes[at] = random.below(3) ? static_cast<char>(random.bits()) : '\xff';
         }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 
 #include "tests/case_runner.h"
@@ -30,6 +31,7 @@ bool is_plumbing(const std::string& kernel) {
 
 TEST_SUITE("cases.table") {
   TEST_CASE("every kernel has a case") {
+    if (std::getenv("ETUDE_CASES")) return;  // a part of the table is no table
     std::set<std::string> missing = kernel_names();
     for (const Case& c : all_cases())
       for (const std::string& kernel : c.kernels) {
@@ -153,7 +155,7 @@ TEST_SUITE("cases.gradients") {
     constexpr int elements = 10;
     std::set<std::string> checked, wanted;
     for (const Case& c : all_cases()) {
-      if (!c.differentiable()) continue;
+      if (!c.differentiable() || !c.smooth) continue;
       wanted.insert(c.op);
       if (c.forward.flops + c.forward.bytes > most_work) continue;
       checked.insert(c.op);

@@ -49,7 +49,8 @@ void pack_transposed(const float* from, Index row_stride, Index channels, Index 
     for (Index k = 0; k < width; ++k) packed[k] = k < live ? from[k * row_stride + c] : 0;
 }
 
-// Panel `first / kPanelWidth`: packed[column][0 .. width) = filters[column][first ...], zero-padded.
+// Panel `first / kPanelWidth`: packed[column][0 .. width) = filters[column][first ...],
+// zero-padded.
 void pack_panel(const Gather& g, const FilterLayout& f, Index first, Index outputs, float* packed) {
   const Index live = min_of(outputs - first, kPanelWidth);
   const Index width = round_up(live, kLanes);
@@ -75,13 +76,18 @@ struct Output {
   bool relu;
 };
 
-// Rows m of the product go to the pixels of `to`.
+// offset[r] = where row first_row + r of the product lies in y: a pixel of `to`.
 void row_offsets(const Gather& g, const Scatter& to, Index first_row, Index rows, Index* offset) {
   const Index Q = g.w.outputs, P = g.h.outputs;
+  Index q = first_row % Q, p = first_row / Q % P, n = first_row / Q / P;
   for (Index r = 0; r < rows; ++r) {
-    const Index m = first_row + r, q = m % Q, p = m / Q % P, n = m / Q / P;
     const Index h = to.first_h + p * to.step_h, w = to.first_w + q * to.step_w;
     offset[r] = ((n * to.height + h) * to.width + w) * to.channels;
+    if (++q < Q) continue;
+    q = 0;
+    if (++p < P) continue;
+    p = 0;
+    ++n;
   }
 }
 
@@ -92,10 +98,10 @@ void multiply_block(const Gather& g, const Scatter& to, const float* packed, Ind
   Index offset[kBlockRows];
   row_offsets(g, to, first_row, rows, offset);
   const Index columns = g.columns();
-  const Index cuts = ceil_div(columns, kBlockColumns);
+  const Index cuts = max_of(1, ceil_div(columns, kBlockColumns));
   const Index depth = ceil_div(columns, cuts);
-  for (Index from = 0; from < columns; from += depth) {
-    const Index count = min_of(depth, columns - from);
+  for (Index cut = 0; cut < cuts; ++cut) {  // one even without columns: y is 0, or the bias
+    const Index from = cut * depth, count = min_of(depth, columns - from);
     const bool last = from + count == columns;
     gather_block(g, first_row, rows, from, count, block);
     for (Index panel = first_panel; panel < last_panel; ++panel) {
@@ -119,26 +125,18 @@ void gather_product(const Gather& g, const FilterLayout& filters, const Scatter&
     pack_panel(g, filters, k, to.channels, packed + k * columns);
   });
 
+  if (g.rows() == 0) return;
   // Few rows: split the panels too, so that there is work for every thread.
   constexpr Index enough_tasks = 16;
   const Index blocks = ceil_div(g.rows(), kBlockRows);
   const Index block_rows = min_of(kBlockRows, round_up(ceil_div(g.rows(), blocks), kTileRows));
   const Index groups = min_of(panels, ceil_div(enough_tasks, blocks));
   const Index tasks = ceil_div(g.rows(), block_rows) * groups;
-  parallel_for(tasks, g.rows() * columns * to.channels, [&](Index task) {
+  parallel_for(tasks, g.rows() * max_of(1, columns) * to.channels, [&](Index task) {
     const Index first_row = task / groups * block_rows, group = task % groups;
     multiply_block(g, to, packed, first_row, min_of(block_rows, g.rows() - first_row),
                    panels * group / groups, panels * (group + 1) / groups, out);
   });
-}
-
-// Pixels that no tap reaches: rows of whole zeros.
-void zero_pixels(const Gather& g, const Scatter& to, float* y) {
-  for (Index m = 0; m < g.rows(); ++m) {
-    Index offset;
-    row_offsets(g, to, m, 1, &offset);
-    for (Index c = 0; c < to.channels; ++c) y[offset + c] = 0;
-  }
 }
 
 }  // namespace
@@ -167,10 +165,7 @@ void conv2d_backward_data(Stream, const Conv2dShape& p, const float* dy, const f
       const Gather g = backward_gather(p, dy, h, v);
       Scatter to{p.h, p.w, p.c, h, v, p.stride_h, p.stride_w};
       if (p.stride_h == 1 && p.stride_w == 1) to = {g.h.outputs, g.w.outputs, p.c};
-      if (g.columns() == 0)
-        zero_pixels(g, to, dx);
-      else
-        gather_product(g, filters, to, {dx, nullptr, false}, static_cast<float*>(work));
+      gather_product(g, filters, to, {dx, nullptr, false}, static_cast<float*>(work));
     }
   }
 }

@@ -30,7 +30,7 @@ struct Plan {
     columns = g.columns();
     ranges = max_of(1, ceil_div(columns, kRangeColumns));
     slices = max_of(1, min_of(ceil_div(tasks, ranges), g.rows() / least_rows));
-    slice_rows = round_up(ceil_div(g.rows(), slices), kBlockRows);
+    slice_rows = max_of(kBlockRows, round_up(ceil_div(g.rows(), slices), kBlockRows));
     slices = max_of(1, ceil_div(g.rows(), slice_rows));
     direct = slices == 1 && columns == p.r * p.s * p.c;
   }
@@ -115,6 +115,11 @@ void conv2d_backward_filter(Stream, const Conv2dShape& p, const float* x, const 
   float* const bias_partial = static_cast<float*>(work);
   float* const partial = plan.direct ? dw : bias_partial + plan.slices * p.k;
   const Index rows = g.rows();
+  if (rows == 0) {
+    for (Index i = 0; i < p.w_size(); ++i) dw[i] = 0;
+    for (Index k = 0; dbias && k < p.k; ++k) dbias[k] = 0;
+    return;
+  }
   parallel_for(plan.ranges * plan.slices, rows * plan.columns * p.k, [&](Index task) {
     const Index slice = task / plan.ranges, range = task % plan.ranges;
     float* const bias = dbias && range == 0 ? bias_partial + slice * p.k : nullptr;

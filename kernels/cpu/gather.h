@@ -49,7 +49,8 @@ struct Scatter {
 };
 
 Gather forward_gather(const Conv2dShape& p, const float* x);
-// The phase (first_h, first_w) of the data gradient; no taps means that its pixels are zero.
+// The phase (first_h, first_w) of the data gradient. Without taps (a stride past the filter's end)
+// it has no columns, and its pixels are zero.
 Gather backward_gather(const Conv2dShape& p, const float* dy, Index first_h, Index first_w);
 
 // Rows of the gathered block lie kBlockStride floats apart: a constant, so that the product's loads

@@ -2,8 +2,8 @@
 // vector extensions: arithmetic and comparisons are the plain operators on `Vec`. Measured on the
 // convolution kernels they equal intrinsics and Google Highway within 2 %, and need neither a
 // library nor a second set of names. Only what the extensions lack is spelled per instruction set:
-// the fused multiply-add (never left to contraction, which -std=c++20 turns off) and the partial
-// loads and stores of a row's tail.
+// the fused multiply-add (which contraction may or may not make of a * b + c) and the partial loads
+// and stores of a row's tail.
 //
 // Everything here is in the back end's own namespace: these functions differ between instruction
 // sets, so two tables must not share them.

@@ -26,12 +26,14 @@ struct Options {
   int host_threads = 0;
   // Fill shared and newly allocated device memory with a pattern that is NaN in every float type.
   bool poison = true;
+  // The counting build's checks of every access.
+  bool checks = true;
   // Bytes of stack for each thread that waits at a barrier.
   std::size_t stack_bytes = 256 * 1024;
 };
 
 // From SIMT_ORDER=forward|reverse|random:SEED, SIMT_CP_ASYNC=deferred|eager, SIMT_THREADS=N,
-// SIMT_POISON=0|1, SIMT_STACK=BYTES. Throws std::invalid_argument on anything else.
+// SIMT_POISON=0|1, SIMT_CHECKS=0|1, SIMT_STACK=BYTES. Throws std::invalid_argument on anything else.
 Options options_from_environment();
 
 Options options();  // at first those from the environment

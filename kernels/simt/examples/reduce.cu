@@ -1,7 +1,7 @@
 // The sum of n floats in an order that n alone fixes: each block sums a chunk, one more block sums
 // the blocks' results. Within a warp by shuffles, between warps through shared memory.
-#include "examples/examples.h"
-#include "launch.h"
+#include "kernels/simt/examples/examples.h"
+#include "kernels/simt/launch.h"
 
 namespace examples {
 

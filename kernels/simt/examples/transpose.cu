@@ -1,8 +1,8 @@
 // y[c][r] = x[r][c] in three ways, to see what they cost: for a warp, the naive kernel's store
 // touches 32 sectors; the tile makes load and store coalesced, but its columns lie in one bank of
 // shared memory; one more column of padding spreads them over all.
-#include "examples/examples.h"
-#include "launch.h"
+#include "kernels/simt/examples/examples.h"
+#include "kernels/simt/launch.h"
 
 namespace examples {
 

@@ -1,5 +1,5 @@
-#include "examples/examples.h"
-#include "launch.h"
+#include "kernels/simt/examples/examples.h"
+#include "kernels/simt/launch.h"
 
 namespace examples {
 

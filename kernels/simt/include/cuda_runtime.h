@@ -5,6 +5,7 @@
 
 #include "simt_shim/vector_types.h"
 
+#include "simt_shim/atomic.h"
 #include "simt_shim/builtins.h"
 #include "simt_shim/math.h"
 #include "simt_shim/runtime_api.h"

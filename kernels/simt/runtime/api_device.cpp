@@ -5,9 +5,9 @@
 #include <mutex>
 #include <set>
 
-#include "runtime/arena.h"
-#include "runtime/device.h"
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/device.h"
+#include "kernels/simt/runtime/worker.h"
 #include "simt_shim/builtins.h"
 #include "simt_shim/runtime_api.h"
 

@@ -4,10 +4,10 @@
 #include <map>
 #include <mutex>
 
-#include "runtime/arena.h"
-#include "runtime/device.h"
-#include "runtime/pinned.h"
-#include "simt.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/device.h"
+#include "kernels/simt/runtime/pinned.h"
+#include "kernels/simt/simt.h"
 #include "simt_shim/runtime_api.h"
 
 namespace simt::detail {

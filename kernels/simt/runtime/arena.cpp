@@ -1,4 +1,4 @@
-#include "runtime/arena.h"
+#include "kernels/simt/runtime/arena.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

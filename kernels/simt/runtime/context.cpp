@@ -1,4 +1,4 @@
-#include "runtime/context.h"
+#include "kernels/simt/runtime/context.h"
 
 #include <cstdint>
 

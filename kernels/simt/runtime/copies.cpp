@@ -1,9 +1,9 @@
-#include "runtime/copies.h"
+#include "kernels/simt/runtime/copies.h"
 
 #include <cstring>
 
-#include "runtime/arena.h"
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/worker.h"
 
 namespace simt::detail {
 

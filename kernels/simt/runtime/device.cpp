@@ -1,4 +1,4 @@
-#include "runtime/device.h"
+#include "kernels/simt/runtime/device.h"
 
 namespace simt::detail {
 

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <new>
 
-#include "runtime/arena.h"
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/worker.h"
 
 namespace simt::detail {
 

@@ -1,12 +1,12 @@
-#include "runtime/fault.h"
+#include "kernels/simt/runtime/fault.h"
 
 #include <signal.h>
 #include <ucontext.h>
 
 #include <mutex>
 
-#include "runtime/arena.h"
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/worker.h"
 
 namespace simt::detail {
 

@@ -5,11 +5,11 @@
 #include <set>
 #include <thread>
 
-#include "runtime/arena.h"
-#include "runtime/device.h"
-#include "runtime/fault.h"
-#include "runtime/launch.h"
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/device.h"
+#include "kernels/simt/runtime/fault.h"
+#include "kernels/simt/runtime/launch.h"
+#include "kernels/simt/runtime/worker.h"
 
 namespace simt::detail {
 
@@ -177,15 +177,27 @@ cudaError_t check(const cudaLaunchConfig_t& config, const void* function, const 
   return cudaSuccess;
 }
 
+bool runs_here([[maybe_unused]] HostFeatures features) {
+#if defined(__x86_64__)
+  return (!features.avx2 || __builtin_cpu_supports("avx2")) &&
+         (!features.fma || __builtin_cpu_supports("fma")) &&
+         (!features.avx512 || __builtin_cpu_supports("avx512f"));
+#else
+  return true;
+#endif
+}
+
 }  // namespace
 
 std::size_t static_shared_bytes(const void* function) { return own_bytes(kernel_at(function)); }
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
-                   void (*run_thread)(const void*), const void* arguments) {
+                   void (*run_thread)(const void*), const void* arguments,
+                   std::size_t argument_bytes, HostFeatures features) {
   DeviceState& device = DeviceState::get();
   if (device.failure() != cudaSuccess) return device.failure();
   if (!function) return device.fail(cudaErrorInvalidDeviceFunction);
+  if (!runs_here(features)) return device.fail(cudaErrorNoKernelImageForDevice);
   const Kernel& kernel = kernel_at(function);
   if (const cudaError_t error = check(config, function, kernel); error != cudaSuccess)
     return device.fail(error);
@@ -198,6 +210,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
   launch.kernel = function;
   launch.run_thread = run_thread;
   launch.arguments = arguments;
+  launch.argument_bytes = argument_bytes;
   launch.name = kernel.name;
   launch.symbol = kernel.symbol;
   launch.module = kernel.module;
@@ -210,6 +223,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
   launch.options = options();
   launch.arrays = arrays_to_poison(kernel);
   Pool::get().run(launch, host_threads_for(launch));
+  if (launch_finished) launch_finished(launch);
 
   std::vector<Finding> findings = launch.take_findings();
   if (const std::string red_zone = Arena::get().check_red_zones(); !red_zone.empty()) {

@@ -1,7 +1,7 @@
 // What the lanes of a warp do together: shuffles, votes, __syncwarp.
 #include <cstdio>
 
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/worker.h"
 
 namespace simt::detail {
 

@@ -1,4 +1,4 @@
-#include "runtime/launch.h"
+#include "kernels/simt/runtime/launch.h"
 
 #include <algorithm>
 #include <numeric>

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "runtime/report.h"
-#include "runtime/symbols.h"
-#include "simt.h"
+#include "kernels/simt/runtime/report.h"
+#include "kernels/simt/runtime/symbols.h"
+#include "kernels/simt/simt.h"
 #include "simt_shim/runtime_api.h"
 
 namespace simt::detail {
@@ -18,6 +18,7 @@ struct Launch {
   const void* kernel = nullptr;
   void (*run_thread)(const void*) = nullptr;
   const void* arguments = nullptr;
+  std::size_t argument_bytes = 0;
   std::string name;
   std::string_view symbol;  // mangled; empty where unknown
   const Module* module = nullptr;

@@ -1,4 +1,4 @@
-#include "runtime/lines.h"
+#include "kernels/simt/runtime/lines.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -7,7 +7,7 @@
 #include <mutex>
 #include <string_view>
 
-#include "runtime/symbols.h"
+#include "kernels/simt/runtime/symbols.h"
 
 namespace simt::detail {
 
@@ -31,7 +31,7 @@ Line parse(std::string_view text) {
   const auto colon = text.rfind(':');
   if (colon == text.npos || text.starts_with("??")) return {};
   const int line = std::atoi(std::string(text.substr(colon + 1)).c_str());
-  return line > 0 ? Line{std::string(text.substr(0, colon)), line} : Line{};
+  return line > 0 ? Line{std::string(text.substr(0, colon)), line, false} : Line{};
 }
 
 using Cache = std::map<const void*, Line>;
@@ -61,7 +61,9 @@ void ask(const Module& module, std::span<const void* const> addresses, Cache& ca
     if (index == 0 || index > addresses.size()) continue;
     Line& known = cache[addresses[index - 1]];
     Line frame = parse(text);
-    if (frame.line > 0 && (known.line == 0 || is_ours(known.file))) known = std::move(frame);
+    if (frame.line == 0 || (known.line != 0 && !is_ours(known.file))) continue;
+    frame.in_shim = known.line != 0 || is_ours(frame.file);
+    known = std::move(frame);
   }
   pclose(pipe);
 }

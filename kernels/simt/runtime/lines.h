@@ -10,6 +10,7 @@ namespace simt::detail {
 struct Line {
   std::string file;  // empty where unknown
   int line = 0;
+  bool in_shim = false;  // within a shim's function that was inlined there
 };
 
 // The source lines of return addresses, as binutils' addr2line tells them, one call for all. Of

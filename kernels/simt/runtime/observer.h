@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "simt.h"
+#include "kernels/simt/simt.h"
 
 namespace simt::detail {
 
@@ -37,5 +37,7 @@ class Observer {
 // Set by the counting build's runtime when the program has kernels that call it back.
 using MakeObserver = std::unique_ptr<Observer> (*)(Worker&);
 extern MakeObserver make_observer;
+using LaunchFinished = void (*)(const Launch&);
+extern LaunchFinished launch_finished;
 
 }  // namespace simt::detail

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "simt.h"
+#include "kernels/simt/simt.h"
 
 namespace simt {
 
@@ -54,6 +54,7 @@ Options options_from_environment() {
   if (const char* text = std::getenv("SIMT_THREADS"))
     o.host_threads = static_cast<int>(number("SIMT_THREADS", text));
   if (const char* text = std::getenv("SIMT_POISON")) o.poison = number("SIMT_POISON", text) != 0;
+  if (const char* text = std::getenv("SIMT_CHECKS")) o.checks = number("SIMT_CHECKS", text) != 0;
   if (const char* text = std::getenv("SIMT_STACK")) o.stack_bytes = number("SIMT_STACK", text);
   return o;
 }

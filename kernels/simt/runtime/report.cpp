@@ -1,9 +1,9 @@
-#include "runtime/report.h"
+#include "kernels/simt/runtime/report.h"
 
 #include <cstdio>
 #include <mutex>
 
-#include "runtime/lines.h"
+#include "kernels/simt/runtime/lines.h"
 
 namespace simt {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "simt.h"
+#include "kernels/simt/simt.h"
 #include "simt_shim/runtime_types.h"
 
 namespace simt::detail {

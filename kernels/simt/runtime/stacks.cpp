@@ -1,4 +1,4 @@
-#include "runtime/stacks.h"
+#include "kernels/simt/runtime/stacks.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "runtime/symbols.h"
+#include "kernels/simt/runtime/symbols.h"
 
 #include <cxxabi.h>
 #include <elf.h>

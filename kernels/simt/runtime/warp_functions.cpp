@@ -1,8 +1,8 @@
 // What the last lane to arrive computes for all of them.
 #include <algorithm>
 
-#include "runtime/arena.h"
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/worker.h"
 #include "simt_shim/warp.h"
 
 namespace simt::detail {
@@ -27,6 +27,20 @@ void fold(std::uint32_t lanes, void* const* payload, Operation operation) {
 }
 
 }  // namespace
+
+int nth_lane(std::uint32_t lanes, unsigned rank) {
+  while (rank-- && lanes) lanes &= lanes - 1;
+  return lanes ? __builtin_ctz(lanes) : 0;
+}
+
+std::uint32_t pack_lanes(std::uint32_t mask, std::uint32_t lanes) {
+  std::uint32_t packed = 0, bit = 1;
+  each(mask, [&](unsigned lane) {
+    if (lanes >> lane & 1) packed |= bit;
+    bit <<= 1;
+  });
+  return packed;
+}
 
 // A segment is the `width` lanes, a power of two, that begin at a multiple of it.
 unsigned source_index(unsigned lane, unsigned argument, unsigned width) {

@@ -1,4 +1,4 @@
-#include "runtime/worker.h"
+#include "kernels/simt/runtime/worker.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -6,8 +6,8 @@
 #include <cstring>
 #include <utility>
 
-#include "runtime/arena.h"
-#include "runtime/fault.h"
+#include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/fault.h"
 
 namespace simt::cuda {
 constinit thread_local uint3 threadIdx{};
@@ -18,7 +18,8 @@ constinit thread_local dim3 gridDim{};
 
 namespace simt::detail {
 
-MakeObserver make_observer = nullptr;
+constinit MakeObserver make_observer = nullptr;
+constinit LaunchFinished launch_finished = nullptr;
 
 namespace {
 thread_local Worker* running_worker = nullptr;
@@ -238,7 +239,7 @@ void Worker::thread_ended(unsigned i) {
   Thread& self = threads_[i];
   if (!self.copies.pending().empty()) {
     const Copy& copy = self.copies.pending().front();
-    note(Defect::PendingCopy, &copy.site, nullptr,
+    note(i, Defect::PendingCopy, &copy.site, nullptr,
          "the thread ended without waiting for " + std::to_string(self.copies.pending().size()) +
              " cp.async copies, of which this is the first");
   }
@@ -374,9 +375,10 @@ Finding finding(const Launch& launch, std::uint64_t position, cuda::uint3 thread
 }
 }  // namespace
 
-void Worker::note(Defect defect, const Site* site, const void* pc, std::string message) {
-  launch_->add(finding(*launch_, position_, current().index, defect, site, pc, std::move(message)),
-               false);
+void Worker::note(unsigned i, Defect defect, const Site* site, const void* pc,
+                  std::string message) {
+  launch_->add(
+      finding(*launch_, position_, threads_[i].index, defect, site, pc, std::move(message)), false);
 }
 
 void Worker::fail(Defect defect, const Site* site, const void* pc, std::string message) {

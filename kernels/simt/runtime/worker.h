@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "runtime/context.h"
-#include "runtime/copies.h"
-#include "runtime/launch.h"
-#include "runtime/observer.h"
-#include "runtime/stacks.h"
+#include "kernels/simt/runtime/context.h"
+#include "kernels/simt/runtime/copies.h"
+#include "kernels/simt/runtime/launch.h"
+#include "kernels/simt/runtime/observer.h"
+#include "kernels/simt/runtime/stacks.h"
 #include "simt_shim/detail.h"
 
 namespace simt::detail {
@@ -106,13 +106,17 @@ class Worker {
   void yield();
 
   // Something is wrong: notes it and goes on, or gives the block up.
-  void note(Defect defect, const Site* site, const void* pc, std::string message);
+  void note(unsigned thread, Defect defect, const Site* site, const void* pc, std::string message);
   [[noreturn]] void fail(Defect defect, const Site* site, const void* pc, std::string message);
 
   const Launch& launch() const { return *launch_; }
   unsigned thread() const { return running_; }  // linear index in the block
   unsigned warp() const { return running_ / kWarp; }
   unsigned lane() const { return running_ % kWarp; }
+  // Whether all 32 lanes of the running thread's warp are there and have not ended.
+  bool whole_warp() const {
+    return warps_[warp()].exists == ~0u && warps_[warp()].ended == 0;
+  }
   Thread& current() { return threads_[running_]; }
   Thread& thread(unsigned i) { return threads_[i]; }
   std::uint64_t position() const { return position_; }

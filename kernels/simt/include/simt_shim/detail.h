@@ -39,8 +39,21 @@ void collective(std::uint32_t mask, void* payload, Combine, const char* what, Si
 // The lanes of this warp that stand at `site` when every other lane waits elsewhere or is done.
 std::uint32_t active_mask(Site);
 
+// The position of the rank-th set bit.
+int nth_lane(std::uint32_t lanes, unsigned rank);
+// Bit r is set if the r-th lane of `mask` is among `lanes`.
+std::uint32_t pack_lanes(std::uint32_t mask, std::uint32_t lanes);
+
 unsigned lane_id();
 unsigned warp_id();
+
+// ---- tensor cores (see tensor_core.h) ----
+
+void mma_m16n8k8_tf32(float* c, const float* a, const float* b, Site);
+void mma_m16n8k16_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, Site);
+void mma_m16n8k16_bf16(float* c, const std::uint32_t* a, const std::uint32_t* b, Site);
+void mma_m16n8k8_f16(float* c, const std::uint32_t* a, const std::uint32_t* b, Site);
+void ldmatrix(std::uint32_t* registers, int count, bool transposed, const void* row, Site);
 
 // ---- cp.async ----
 

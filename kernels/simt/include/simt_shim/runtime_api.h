@@ -146,8 +146,22 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void (*ke
 }  // namespace simt::cuda
 
 namespace simt::detail {
+
+// What the kernel's host code was compiled for: checked before it runs.
+struct HostFeatures {
+  bool avx2, fma, avx512;
+};
+#if defined(__AVX512F__)
+constexpr HostFeatures kHostFeatures{true, true, true};
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr HostFeatures kHostFeatures{true, true, false};
+#else
+constexpr HostFeatures kHostFeatures{};
+#endif
+
 cuda::cudaError_t launch(const cuda::cudaLaunchConfig_t& config, const void* kernel,
-                         void (*run_thread)(const void* arguments), const void* arguments);
+                         void (*run_thread)(const void* arguments), const void* arguments,
+                         std::size_t argument_bytes, HostFeatures features);
 }
 
 namespace simt::cuda {
@@ -170,7 +184,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
         const auto& c = *static_cast<const Call*>(raw);
         std::apply(c.kernel, c.arguments);
       },
-      &call);
+      &call, sizeof call, detail::kHostFeatures);
 }
 
 }  // namespace simt::cuda
