@@ -25,8 +25,12 @@ void visit_fields(Config& c, F&& f) {
   using CLI::Range;
   using Words = std::vector<std::string>;
   const CLI::Validator any;
-  const auto positive = Range(1, 1 << 30), not_negative = Range(0, 1 << 30);
-  const auto fraction = Range(0.0, 0.999999);
+  // Ranges without a text of their own: the help shows type and default.
+  CLI::Validator positive = Range(1, 1 << 30), not_negative = Range(0, 1 << 30);
+  CLI::Validator fraction = Range(0.0, 0.999999), real = CLI::NonNegativeNumber;
+  CLI::Validator above_zero = CLI::PositiveNumber;
+  for (CLI::Validator* range : {&positive, &not_negative, &fraction, &real, &above_zero})
+    range->description("");
 
   f("dataset", c.dataset, "Data", "Kind of data set",
     IsMember(data::dataset_kinds()));
@@ -71,25 +75,25 @@ void visit_fields(Config& c, F&& f) {
 
   f("optimizer", c.optimizer, "Training", "[by the data]", IsMember(Words{"sgd", "adamw"}));
   f("lr", c.lr, "Training", "Learning rate; the highest one of a schedule [by the data]",
-    CLI::NonNegativeNumber);
+    real);
   f("momentum", c.momentum, "Training", "Momentum of SGD", fraction);
   f("nesterov", c.nesterov, "Training", "Nesterov momentum", any);
   f("weight-decay", c.weight_decay, "Training", "On filters and linear weights [by the optimizer]",
-    CLI::NonNegativeNumber);
+    real);
   f("schedule", c.schedule, "Training", "Course of the learning rate [by the data]",
     IsMember(Words{"constant", "step", "cosine", "onecycle"}));
   f("warmup", c.warmup, "Training", "Epochs of linear warm-up (not for onecycle)",
-    CLI::NonNegativeNumber);
+    real);
   f("step-every", c.step_every, "Training", "Epochs between the drops of --schedule step",
-    CLI::PositiveNumber);
-  f("gamma", c.gamma, "Training", "Factor of each drop of --schedule step", CLI::PositiveNumber);
+    above_zero);
+  f("gamma", c.gamma, "Training", "Factor of each drop of --schedule step", above_zero);
   f("epochs", c.epochs, "Training", "Passes over the training part [by the data]", positive);
   f("batch", c.batch, "Training", "Samples a batch [by the data]", positive);
   f("label-smoothing", c.label_smoothing, "Training", "Smoothing of the cross-entropy", fraction);
   f("class-weights", c.class_weights, "Training", "Weigh classes equally, or samples",
     IsMember(Words{"none", "balanced"}));
   f("clip-grad", c.clip_grad, "Training", "Largest norm of the gradient; 0: no limit",
-    CLI::NonNegativeNumber);
+    real);
   f("ema", c.ema, "Training", "Decay of the moving average of the weights; 0: none", fraction);
   f("accumulate", c.accumulate, "Training", "Batches an optimiser step", positive);
   f("patience", c.patience, "Training",

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <vector>
@@ -26,17 +27,19 @@ void register_row(const Machine& machine, Row row) {
   benchmark::RegisterBenchmark(
       row.name.c_str(),
       [machine, row](benchmark::State& state) {
-        using benchmark::Counter;
         const std::function<void()> body = row.prepare();
         body();
+        const auto start = std::chrono::steady_clock::now();
         for (auto _ : state) body();
-        const double calls = static_cast<double>(state.iterations());
-        const auto rate = [&](double amount) { return Counter(amount * calls, Counter::kIsRate); };
-        if (row.flops > 0) state.counters["FLOP/s"] = rate(row.flops);
-        if (row.flops == 0) state.counters["B/s"] = rate(row.bytes);
-        const double share =
-            std::max(row.flops / machine.flops, row.bytes / machine.bytes_per_second);
-        state.counters["peak%"] = rate(100 * share);
+        const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+        const double calls_per_second = static_cast<double>(state.iterations()) / elapsed.count();
+        const double flops = row.flops * calls_per_second, bytes = row.bytes * calls_per_second;
+        if (flops > 0)
+          state.counters["GFLOP/s"] = flops * 1e-9;
+        else
+          state.counters["GB/s"] = bytes * 1e-9;
+        state.counters["%peak"] =
+            100 * std::max(flops / machine.flops, bytes / machine.bytes_per_second);
       })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);

@@ -1,5 +1,5 @@
 // The rows of the benchmark. Each register_* adds its rows to Google Benchmark; a row reports
-// GFLOP/s or GB/s, and "peak", its share of what machine.h measured.
+// GFLOP/s, or GB/s where it is bound by memory, and its share of the peak that machine.h measured.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 namespace etude::bench {
 
 // A row named `name` that times body() and counts `flops` and `bytes` a call; the larger share of
-// the two peaks is shown as "peak". `prepare` makes the body, so that a row's tensors live only
+// the two peaks is shown as "%peak". `prepare` makes the body, so that a row's tensors live only
 // while it runs.
 struct Row {
   std::string name;

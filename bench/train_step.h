@@ -30,8 +30,9 @@ class TrainStep {
   Tensor x_, labels_, loss_;
 };
 
-// Builds the model, then measures its steps. One JSON object: median, quartiles and minimum in
-// milliseconds, the last loss, and the peak of resident memory over the state after building.
+// Builds the model, then measures its steps. One JSON object: median, quartiles and minimum of the
+// wall-clock time in milliseconds, median processor time of all threads, the last loss, and the
+// peak of resident memory over the state after building.
 std::string measure_train_step(const TrainStepOptions& options);
 
 }  // namespace etude::bench

@@ -34,15 +34,15 @@ struct DynamicAnnotation {
 };
 
 struct Item {
-  std::string id;                  // unique within the data set: "deam/2", "fsdd/0/0_george_0.wav"
-  std::filesystem::path file;      // audio; empty where there is none (idx, or missing)
-  int root = 0;                    // which --data root it came from
-  std::optional<Affect> affect;    // static annotation on 0-1
-  std::optional<Affect> score;     // the same as distributed (mended)
-  DynamicAnnotation dynamic;       // on 0-1
-  int label = -1;                  // class, for `folder` and `idx`
-  int image = -1;                  // index into Dataset::images
-  std::string split;               // "train", "val", "test" where a file or the layout says so
+  std::string id;                // unique within the data set: "deam/2", "fsdd/0/0_george_0.wav"
+  std::filesystem::path file;    // audio; empty where there is none (idx, or missing)
+  int root = 0;                  // which --data root it came from
+  std::optional<Affect> affect;  // static annotation on 0-1
+  std::optional<Affect> score;   // the same as distributed (mended)
+  DynamicAnnotation dynamic;     // on 0-1
+  int label = -1;                // class, for `folder` and `idx`
+  int image = -1;                // index into Dataset::images
+  std::string split;             // "train", "val", "test" where a file or the layout says so
   // artist, speaker, fold, ... of metadata or --groups; names as the file spells them, trimmed.
   std::map<std::string, std::string> columns;
 };
@@ -65,28 +65,28 @@ struct SwapEvidence {
   double valence_valence = 0;     // r(dynamic valence, static "valence")
   double valence_arousal = 0;     // r(dynamic valence, static "arousal")
   Verdict verdict = Verdict::unclear;
-  int mended = 0;                 // songs whose columns were exchanged back
+  int mended = 0;  // songs whose columns were exchanged back
 };
 
 // One data set that was found: a --data root, or one of two below the same root.
 struct Root {
   std::filesystem::path path;
-  std::string kind;                 // deam, pmemo, folder, idx
-  Scale scale{0, 1};                // of Item::score of its items
-  std::vector<SwapEvidence> swap;   // deam only
+  std::string kind;                // deam, pmemo, folder, idx
+  Scale scale{0, 1};               // of Item::score of its items
+  std::vector<SwapEvidence> swap;  // deam only
 };
 
 struct Dataset {
-  std::string kind;                      // "deam", "deam+pmemo"
+  std::string kind;  // "deam", "deam+pmemo"
   std::vector<Item> items;
-  std::vector<std::string> classes;      // of `folder` and `idx`; empty where a task makes them
-  Scale scale{0, 1};                     // of Item::score; 0-1 where roots differ: see Root::scale
+  std::vector<std::string> classes;  // of `folder` and `idx`; empty where a task makes them
+  Scale scale{0, 1};                 // of Item::score; 0-1 where roots differ: see Root::scale
   Images images;
-  std::vector<std::string> notes;        // one line each: what was mended or left out
-  std::vector<std::string> warnings;     // one line each: missing or damaged files
-  std::vector<Root> roots;               // Item::root is an index into it
+  std::vector<std::string> notes;     // one line each: what was mended or left out
+  std::vector<std::string> warnings;  // one line each: missing or damaged files
+  std::vector<Root> roots;            // Item::root is an index into it
 
-  bool has_affect() const;               // some item has a valence/arousal annotation
+  bool has_affect() const;  // some item has a valence/arousal annotation
 };
 
 enum class DeamLabels { mended, as_distributed };
@@ -95,12 +95,13 @@ struct DatasetOptions {
   DeamLabels deam_labels = DeamLabels::mended;
   std::filesystem::path groups;  // --groups FILE, `folder` only
   bool need_audio = true;        // drop items without audio (with a warning); `verify` keeps them
-  bool keep_unannotated = false; // keep clips without annotation (with `affect` unset), as `verify`
+  bool keep_unannotated =
+      false;  // keep clips without annotation (with `affect` unset), as `verify`
 };
 
-// kind: deam, pmemo, folder, idx. Several roots of one kind combine; `deam` and `pmemo` may be mixed
-// by giving the kind "deam+pmemo" (each root is recognised by its files and may hold both). "auto"
-// recognises each root among all four. Error names the root and what was expected below it.
+// kind: deam, pmemo, folder, idx. Several roots of one kind combine; `deam` and `pmemo` may be
+// mixed by giving the kind "deam+pmemo" (each root is recognised by its files and may hold both).
+// "auto" recognises each root among all four. Error names the root and what was expected below it.
 //
 // Ids are "<name>/<song>", <name> being the kind (of `folder`: the root's name); a second root of
 // the same name gets "<name>-2". Folder classes with the same name are one class.

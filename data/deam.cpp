@@ -293,9 +293,6 @@ Dataset load_deam(const fs::path& root, const DatasetOptions& options) {
           "deam: {}: no folder MEMD_audio below it; unpack DEAM_audio.zip there, beside the "
           "annotations",
           root.string());
-  if (audio.empty())
-    out.warnings.push_back(fmt::format(
-        "deam: {}: no audio: no folder MEMD_audio below it, or nothing in it", root.string()));
 
   const auto metadata = read_metadata(root, out.warnings);
   std::set<int> ids;

@@ -35,16 +35,16 @@ struct PrepareOptions {
 
 // The features of every item in `which` (others stay empty): decoded, resampled, transformed; from
 // the cache where the file's content and the settings are unchanged (feature_cache.h). Damaged
-// files go to `warnings`, and so do files that give nothing at all: their features stay empty. Error
-// where no file gives anything. The result does not depend on the number of threads.
+// files go to `warnings`, and so do files that give nothing at all: their features stay empty.
+// Error where no file gives anything. The result does not depend on the number of threads.
 //
 // All features are held in memory: 4 bytes x bands x frames, e.g. 0.45 GB for 1802 clips of 45 s at
 // 64 bands and hop 1024.
 struct FeatureSet {
-  std::vector<Features> items;          // parallel to Dataset::items
+  std::vector<Features> items;  // parallel to Dataset::items
   std::vector<std::string> warnings;
   int from_cache = 0;
-  bool stopped = false;                 // `progress` said so: some items are missing
+  bool stopped = false;  // `progress` said so: some items are missing
 };
 FeatureSet prepare_features(const Dataset& dataset, const std::vector<int>& which,
                             const MelSettings& settings, const PrepareOptions& options);
@@ -58,10 +58,10 @@ struct BandStatistics {
 BandStatistics fit_band_statistics(const FeatureSet& features, const std::vector<int>& train);
 
 struct Batch {
-  Tensor x;                    // [N, height, width, 1]
-  Tensor labels;               // int64 [N], for classification
-  Tensor targets;              // float [N, 2] (valence, arousal on 0-1), for regression
-  std::vector<int> items;      // the item of each sample
+  Tensor x;                // [N, height, width, 1]
+  Tensor labels;           // int64 [N], for classification
+  Tensor targets;          // float [N, 2] (valence, arousal on 0-1), for regression
+  std::vector<int> items;  // the item of each sample
 };
 
 // Changes one training sample, [height, width] in standardised units, in place, with draws from
@@ -70,13 +70,13 @@ using Augment = std::function<void(float* x, int height, int width, Generator& r
 
 struct LoaderOptions {
   int batch_size = 32;
-  int width = 0;               // frames a sample; 0: the longest of all features
-  bool training = false;       // shuffled, random crops; else windows in order
-  int window_step = 0;         // evaluation windows over a song: their step; 0: width (at least one)
-  bool drop_last = false;      // training only: leave out a last batch that is not full
+  int width = 0;           // frames a sample; 0: the longest of all features
+  bool training = false;   // shuffled, random crops; else windows in order
+  int window_step = 0;     // evaluation windows over a song: their step; 0: width (at least one)
+  bool drop_last = false;  // training only: leave out a last batch that is not full
   std::uint64_t seed = 0;
-  double pad_value = 0;        // in standardised units
-  Augment augment;             // training only; empty: none
+  double pad_value = 0;  // in standardised units
+  Augment augment;       // training only; empty: none
 };
 
 // Batches for one epoch; the same seed, epoch and options give the same batches, whatever came

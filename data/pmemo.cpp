@@ -129,9 +129,6 @@ Dataset load_pmemo(const fs::path& root, const DatasetOptions& options) {
     check(!options.need_audio,
           "pmemo: {}: no folder chorus below it; expected PMEmo2019's clips chorus/ID.mp3",
           root.string());
-  if (audio.empty())
-    out.warnings.push_back(fmt::format(
-        "pmemo: {}: no audio: no folder chorus below it, or nothing in it", root.string()));
 
   std::set<int> ids;
   for (const auto& [clip, _] : scores) ids.insert(clip);

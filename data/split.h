@@ -17,8 +17,8 @@ struct Split {
 struct SplitOptions {
   std::uint64_t seed = 0;
   double val_fraction = 0.15, test_fraction = 0.15;  // of the items that are divided
-  std::string group_by;         // a column: its values never straddle two parts
-  std::filesystem::path file;   // a split.csv to take over; items it lacks are an Error
+  std::string group_by;        // a column: its values never straddle two parts
+  std::filesystem::path file;  // a split.csv to take over; items it lacks are an Error
 };
 
 // `labels` (one int an item, or none at all) are what the parts are balanced by; items whose label

@@ -94,16 +94,16 @@ Cues draw_cues(Affect affect, double noise, Generator& random) {
   cues.major = v - 0.5 + 0.17 * noise * random.normal() > 0;
   cues.dissonance = clamp01(0.85 * (1 - position(1.15, -0.15, affect, 0.16 * noise, random)) - 0.1);
   cues.register_key =
-      std::clamp(mix(60, 79, position(0.75, 0.25, affect, 0.20 * noise, random)), 54.0, 86.0);
+      std::clamp(mix(63, 76, position(0.75, 0.25, affect, 0.30 * noise, random)), 54.0, 86.0);
   cues.velocity =
-      std::clamp(mix(46, 108, position(0, 1, affect, 0.16 * noise, random)), 34.0, 118.0);
+      std::clamp(mix(46, 108, position(0, 1, affect, 0.18 * noise, random)), 34.0, 118.0);
   cues.duty =
-      std::clamp(mix(1.08, 0.25, position(0.1, 0.9, affect, 0.18 * noise, random)), 0.22, 1.08);
-  cues.brightness = clamp01(position(0.2, 0.8, affect, 0.22 * noise, random));
+      std::clamp(mix(1.08, 0.25, position(0.1, 0.9, affect, 0.24 * noise, random)), 0.22, 1.08);
+  cues.brightness = clamp01(position(0.2, 0.8, affect, 0.30 * noise, random));
   cues.density = std::clamp(mix(0.6, 2.6, position(0, 1, affect, 0.16 * noise, random)), 0.5, 3.0);
   cues.irregularity = clamp01(0.7 * (1 - position(1, 0, affect, 0.18 * noise, random)));
-  cues.contour = std::clamp(2 * position(1, 0, affect, 0.17 * noise, random) - 1, -1.0, 1.0);
-  cues.drums = clamp01(1.5 * position(0, 1, affect, 0.22 * noise, random) - 0.35);
+  cues.contour = std::clamp(2 * position(1, 0, affect, 0.14 * noise, random) - 1, -1.0, 1.0);
+  cues.drums = clamp01(1.3 * position(0, 1, affect, 0.35 * noise, random) - 0.25);
   return cues;
 }
 
@@ -188,15 +188,15 @@ class Composer {
  private:
   void draw_recording() {
     Recording& r = song_.recording;
-    r.gain_db = 2 * artist_.normal() + 2 * random_.normal();
-    r.tilt_db = 3 * artist_.normal() + 3 * random_.normal();
+    r.gain_db = 3 * artist_.normal() + 3 * random_.normal();
+    r.tilt_db = 4 * artist_.normal() + 4 * random_.normal();
     r.room = std::clamp(0.5 + 0.2 * artist_.normal() + 0.15 * random_.normal(), 0.1, 0.9);
     r.reverb = std::clamp(0.35 + 0.15 * artist_.normal() + 0.15 * random_.normal(), 0.02, 0.8);
   }
 
   void choose_instruments() {
     const double taste = artist_.uniform();
-    const double wish = 0.6 * song_.cues.brightness + 0.4 * taste;
+    const double wish = 0.4 * song_.cues.brightness + 0.6 * taste;
     const Instrument& melody = choose(kMelodyInstruments, wish, 0.22, random_);
     song_.programs[kMelody] = melody.program;
     song_.programs[kChords] = choose(kChordInstruments, wish, 0.25, random_).program;
@@ -318,16 +318,17 @@ class Composer {
     if (activity < 1.3)
       for (const int key : keys)
         add(bar, 0, kSteps * std::min(1.0, now_.duty), kPad, key, soft - 8);
-    // Broken chords, whose direction is the melody's.
+    // Broken chords over two octaves, whose direction is the melody's.
     const int stride = activity < 0.9 ? 4 : activity < 1.9 ? 2 : 1;
     const int n = static_cast<int>(keys.size());
     for (int step = 0, i = 0; step < kSteps; step += stride, ++i) {
-      const bool rising = 2 * random_.uniform() - 1 < song_.cues.contour * 1.6;
-      if (i % n == 0) up_ = rising;
-      const int tone = up_ ? i % n : n - 1 - i % n;
+      const bool rising = 2 * random_.uniform() - 1 < 2.5 * song_.cues.contour;
+      if (i % (2 * n) == 0) up_ = rising;
+      const int tone = up_ ? i % (2 * n) : 2 * n - 1 - i % (2 * n);
       double at = step;
       if (stride > 1 && random_.uniform() < 0.5 * now_.irregularity) at += stride / 2.0;
-      add(bar, at, stride * now_.duty, kChords, keys[tone] + 12, soft);
+      const int key = keys[static_cast<std::size_t>(tone % n)] + (tone >= n ? 12 : 0);
+      add(bar, at, stride * now_.duty, kChords, key, soft + 6);
     }
     if (activity >= 1.6) {
       for (int beat = 0; beat < 4; ++beat) {

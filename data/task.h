@@ -10,9 +10,9 @@
 namespace etude::data {
 
 enum class TaskKind { emotion9, quadrants, valence2, arousal2, va, classes };
-// Where levels are cut, per axis: in equal parts of the scale, of the range from the smallest to the
-// largest value, or of the sorted values (quantiles by linear interpolation). Two levels are cut at
-// the middle of the scale, of the range, or at the median.
+// Where levels are cut, per axis: in equal parts of the scale, of the range from the smallest to
+// the largest value, or of the sorted values (quantiles by linear interpolation). Two levels are
+// cut at the middle of the scale, of the range, or at the median.
 enum class Cuts { scale, minmax, tertiles };
 
 // Thresholds between levels, on 0-1, per axis: a level counts the thresholds with value > t.
@@ -45,8 +45,8 @@ Task make_task(TaskKind kind, Cuts cuts, const Dataset& dataset, const std::vect
 
 // The nine names by id: happy tense angry content neutral distressed relaxed peaceful sad.
 const std::array<std::string, 9>& emotion_names();
-// happy, angry, sad, relaxed: Q1 (v+ a+), Q2 (v- a+), Q3 (v- a-), Q4 (v+ a-), as Russell's circumplex
-// is usually quartered. The ids are 0-3 in this order.
+// happy, angry, sad, relaxed: Q1 (v+ a+), Q2 (v- a+), Q3 (v- a-), Q4 (v+ a-), as Russell's
+// circumplex is usually quartered. The ids are 0-3 in this order.
 const std::array<std::string, 4>& quadrant_names();
 
 }  // namespace etude::data

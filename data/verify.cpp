@@ -183,6 +183,11 @@ VerifyReport verify_dataset(const std::string& kind,
   report.warnings = dataset.warnings;
   for (int root = 0; root < static_cast<int>(dataset.roots.size()); ++root)
     report.roots.push_back(report_root(dataset, root));
+  for (const RootReport& root : report.roots)
+    if (root.with_audio == 0)
+      report.warnings.push_back(fmt::format(
+          "{}: {}: no audio at all; expected the files {}/ID.mp3 below it", root.root.kind,
+          root.root.path.string(), root.root.kind == "deam" ? "MEMD_audio" : "chorus"));
   report.shares = all_shares(dataset);
   if (!options.fast) check_audio(dataset, options, report);
   return report;

@@ -295,7 +295,7 @@ TEST_SUITE("linear-floor") {
     data::Dataset set;
     set.kind = "folder";
     set.classes = {"low", "high"};
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 80; ++i) {
       data::Item item;
       item.id = std::to_string(i);
       item.label = i % 2;
@@ -307,7 +307,7 @@ TEST_SUITE("linear-floor") {
   data::FeatureSet features() {
     data::FeatureSet set;
     Generator generator(3);
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 80; ++i) {
       data::Features song;
       song.height = 3;
       song.width = song.valid = 6;
@@ -322,9 +322,9 @@ TEST_SUITE("linear-floor") {
     const auto set = dataset();
     const auto feats = features();
     data::Split split;
-    for (int i = 0; i < 12; ++i) split.train.push_back(i);
-    for (int i = 12; i < 16; ++i) split.val.push_back(i);
-    for (int i = 16; i < 20; ++i) split.test.push_back(i);
+    for (int i = 0; i < 50; ++i) split.train.push_back(i);
+    for (int i = 50; i < 60; ++i) split.val.push_back(i);
+    for (int i = 60; i < 80; ++i) split.test.push_back(i);
     data::Task task;
     task.classes = set.classes;
     const LinearFloor floor = LinearFloor::fit(set, feats, task, split);
@@ -341,6 +341,6 @@ TEST_SUITE("linear-floor") {
     regression.kind = data::TaskKind::va;
     const Predictions r =
         LinearFloor::fit(set, feats, regression, split).predict(feats, split.test);
-    CHECK(mean_loss(r, set, regression) < 0.03);  // the mean predictor has 0.045
+    CHECK(mean_loss(r, set, regression) < 0.02);  // the mean predictor has 0.045
   }
 }

@@ -55,9 +55,10 @@ struct Corpora {
     write_idx_corpus(idx, 96, 30);
     write_tone_corpus(tones, 24);
   }
-  Words train_idx(const std::string& out) const {
-    return {"train",    "--dataset", "idx",     "--data", idx,       "--model", "tinyvgg",
-            "--hidden", "4",         "--epochs", "4",     "--batch", "16",      "--out", out};
+  Words train_idx(const std::string& out, int epochs = 4) const {
+    return {"train",   "--dataset", "idx",      "--data", idx,
+            "--model", "tinyvgg",   "--hidden", "4",      "--epochs",
+            std::to_string(epochs), "--batch",  "16",     "--out", out};
   }
   // Trained on first use.
   const std::string& tone_model() {
@@ -118,7 +119,7 @@ TEST_SUITE("cli.usage") {
     const auto train = Words{"train", "--config", config};
     write_all(config, "dataset = \"idx\"\ndata = \"" + corpora().idx +
                           "\"\nmodel = \"tinyvgg\"\nhidden = 4\nepochs = 1\nlabel_smoothing = 0.1\n"
-                          "nesterov = true\n[eval]\nsplit = \"val\"\n");
+                          "nesterov = true\n[eval]\nsplit = \"train\"\n");
     const CliResult result = run_etude(train + Words{"--out", out, "--hidden", "3"});
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
@@ -127,9 +128,11 @@ TEST_SUITE("cli.usage") {
     CHECK(run["config"]["label_smoothing"] == 0.1);
     CHECK(run["config"]["nesterov"] == true);
     CHECK(run["config"]["hidden"] == 3);  // the command line wins
+    write_all(config, "split = \"val\"\n[train]\nepochs = 3\n");
     const CliResult eval = run_etude({"eval", out, "--config", config, "--json"});
+    CAPTURE(eval.err);
     REQUIRE(eval.code == 0);
-    CHECK(Json::parse(eval.out)["split"] == "val");  // of its own section only
+    CHECK(Json::parse(eval.out)["split"] == "val");
 
     write_all(config, "epochz = 3\n");
     check_fails(train, 2, {"epochz"});
@@ -237,7 +240,7 @@ TEST_SUITE("cli.train") {
   TEST_CASE("a small network learns images, and the run folder is complete") {
     const TemporaryFolder folder;
     const std::string out = folder / "run";
-    const CliResult train = run_etude(corpora().train_idx(out) + Words{"--epochs", "8"});
+    const CliResult train = run_etude(corpora().train_idx(out, 8) + Words{"--lr", "0.01"});
     CAPTURE(train.err);
     REQUIRE(train.code == 0);
     CHECK(train.out.find("accuracy") != std::string::npos);
@@ -321,9 +324,9 @@ TEST_SUITE("cli.train") {
   TEST_CASE("Ctrl-C saves, exits 130, and nothing is lost") {
     const TemporaryFolder folder;
     const std::string whole = folder / "whole", cut = folder / "cut";
-    const Words longer = {"--epochs", "40", "--patience", "0"};
-    REQUIRE(run_etude(corpora().train_idx(whole) + longer).code == 0);
-    const CliResult result = run_etude(corpora().train_idx(cut) + longer, [&](pid_t child) {
+    const Words longer = {"--patience", "0"};
+    REQUIRE(run_etude(corpora().train_idx(whole, 40) + longer).code == 0);
+    const CliResult result = run_etude(corpora().train_idx(cut, 40) + longer, [&](pid_t child) {
       // After the first epochs have been written.
       for (int i = 0; i < 6000; ++i) {
         if (records(cut).size() >= 2) break;

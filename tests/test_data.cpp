@@ -232,6 +232,18 @@ TEST_SUITE("data.deam") {
     CHECK(load_dataset("deam", {root.path()}, everything).items.size() == 5);
   }
 
+  TEST_CASE("metadata that cannot be read costs a warning, not the import") {
+    const TemporaryFolder root;
+    write_deam(root.path(), draw_songs(1001, 2, 12), 0);
+    write(root.path() / "metadata/metadata_2014.csv", "Id,Artist\n1001,\"never closed\n");
+    write(root.path() / "metadata/metadata_2015.csv", "id,title,artist\n1002,x,somebody\n");
+    const Dataset data = load_dataset("deam", {root.path()}, without_audio());
+    REQUIRE(data.warnings.size() == 1);
+    CHECK(contains(data.warnings[0], "artists left out: "));
+    CHECK(contains(data.warnings[0], "metadata_2014.csv:2: a quoted field is never closed"));
+    CHECK(data.items[1].columns.at("artist") == "somebody");
+  }
+
   TEST_CASE("wrong files name themselves and what was expected") {
     const TemporaryFolder root;
     CHECK(contains(message([&] { load_dataset("deam", {root / "none"}); }), "no such folder"));

@@ -253,6 +253,8 @@ TEST_SUITE("data.verify") {
     CHECK(root.items == 794);
     CHECK(root.annotated == 767);
     CHECK(root.dynamic == 767);
+    CHECK(root.with_audio == 0);
+    CHECK(contains(report.warnings.at(0), "no audio at all; expected the files chorus/ID.mp3"));
     CHECK(root.no_annotation ==
           std::vector<std::string>{"11",  "64",  "85",  "95",  "101", "110", "118", "205", "206",
                                    "226", "264", "278", "291", "311", "320", "352", "359", "371",

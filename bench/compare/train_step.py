@@ -5,7 +5,9 @@ A step is forward, cross-entropy, backward and SGD with momentum on one fixed ra
 measurement is a fresh process; a round runs each contestant once, so that a busy spell of the
 machine meets all of them. PyTorch runs in both memory layouts, each with glibc's default malloc and
 with a malloc told to keep its memory (fresh pages cost PyTorch up to half of its time on large
-activations). Peak memory is the rise of the resident size over the state after building the model.
+activations). "cpu ms" is the processor time of all threads: on a machine with other work it is
+steadier than the wall clock, and with OMP_WAIT_POLICY=passive free of the threads' busy waiting.
+Peak memory is the rise of the resident size over the state after building the model.
 
     bench/compare/train_step.py build/etude-bench --model resnet18 --input 128x256x1 --batch 16
 
@@ -103,20 +105,22 @@ def measure_torch(args):
     before = process_status("VmRSS")
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak starts anew
-    times = []
+    times, cpu_times = [], []
     for i in range(args.warm_up + args.steps):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         optimizer.zero_grad(set_to_none=True)
         loss = torch.nn.functional.cross_entropy(model(x), labels)
         loss.backward()
         optimizer.step()
         if i >= args.warm_up:
             times.append(1e3 * (time.perf_counter() - start))
+            cpu_times.append(1e3 * (time.process_time() - cpu_start))
     print(
         json.dumps(
             {
                 "median_ms": statistics.median(times),
                 "min_ms": min(times),
+                "cpu_ms": statistics.median(cpu_times),
                 "loss": loss.item(),
                 "peak_rise_mb": (process_status("VmHWM") - before) / 1e6,
             }
@@ -152,6 +156,7 @@ def compare(args):
         label: {
             "median_ms": statistics.median(run["median_ms"] for run in runs),
             "best_ms": min(run["min_ms"] for run in runs),
+            "cpu_ms": statistics.median(run["cpu_ms"] for run in runs),
             "peak_rise_mb": statistics.median(run["peak_rise_mb"] for run in runs),
         }
         for label, runs in results.items()
@@ -161,11 +166,11 @@ def compare(args):
         return
     ours = rows["etude"]
     print(f"{args.model}, {args.batch} x {args.input}, {args.threads} threads, {args.rounds} rounds")
-    print(f"{'':30} {'median ms':>10} {'best ms':>9} {'peak MB':>9} {'time / etude':>13}")
+    print(f"{'':30} {'median ms':>10} {'best ms':>9} {'cpu ms':>9} {'peak MB':>9} {'time/etude':>11}")
     for label, row in rows.items():
         print(
-            f"{label:30} {row['median_ms']:10.1f} {row['best_ms']:9.1f} {row['peak_rise_mb']:9.0f}"
-            f" {row['median_ms'] / ours['median_ms']:13.2f}"
+            f"{label:30} {row['median_ms']:10.1f} {row['best_ms']:9.1f} {row['cpu_ms']:9.1f}"
+            f" {row['peak_rise_mb']:9.0f} {row['median_ms'] / ours['median_ms']:11.2f}"
         )
 
 

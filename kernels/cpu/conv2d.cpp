@@ -13,6 +13,7 @@
 #include "kernels/cpu/gather.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/product.h"
+#include "kernels/cpu/transpose.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -28,25 +29,19 @@ struct FilterLayout {
 
 Index packed_size(Index columns, Index outputs) { return columns * round_up(outputs, kLanes); }
 
-// packed[c][k] = from[k row_stride + c] for k < live, 0 for k < width: 4 x 4 elements at a time, so
-// that a cache line of `from` is read once however the rows alias.
+// packed[c][k] = from[k row_stride + c] for k < live, 0 for k < width, through transposed squares.
 void pack_transposed(const float* from, Index row_stride, Index channels, Index live, Index width,
                      float* packed) {
-  Index c = 0;
-  for (; c + 4 <= channels; c += 4, packed += 4 * width) {
-    Index k = 0;
-    for (; k + 4 <= live; k += 4) {
-      Vec4 rows[4];
-      for (int i = 0; i < 4; ++i) rows[i] = load4(from + (k + i) * row_stride + c);
-      transpose4(rows);
-      for (int i = 0; i < 4; ++i) store4(packed + i * width + k, rows[i]);
+  for (Index c = 0; c < channels; c += kLanes) {
+    const Index count = min_of(kLanes, channels - c);
+    for (Index k = 0; k < width; k += kLanes) {
+      Vec square[kLanes];
+      for (Index i = 0; i < kLanes; ++i)
+        square[i] = k + i < live ? load_n(from + (k + i) * row_stride + c, count) : Vec{};
+      transpose(square);
+      for (Index i = 0; i < count; ++i) store(packed + (c + i) * width + k, square[i]);
     }
-    for (; k < width; ++k)
-      for (int i = 0; i < 4; ++i)
-        packed[i * width + k] = k < live ? from[k * row_stride + c + i] : 0;
   }
-  for (; c < channels; ++c, packed += width)
-    for (Index k = 0; k < width; ++k) packed[k] = k < live ? from[k * row_stride + c] : 0;
 }
 
 // Panel `first / kPanelWidth`: packed[column][0 .. width) = filters[column][first ...],

@@ -23,6 +23,34 @@ Vec padded_samples(const StftShape& p, const float* clip, Index start, Index n) 
   return v;
 }
 
+// Points [0, end) of kLanes frames that lie within the clip, hop apart; end is a multiple of
+// kLanes.
+void gather_inside(const float* clip, Index hop, Index end, const float* window, float* rows) {
+  for (Index n = 0; n < end; n += kLanes) {
+    const Vec w = load(window + n);
+    Vec v[kLanes];
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes; ++l) v[l] = w * load(clip + n + l * hop);
+    transpose(v);
+#pragma GCC unroll 16
+    for (int l = 0; l < kLanes; ++l) store(rows + (n + l) * kLanes, v[l]);
+  }
+}
+
+// Points [begin, end) of frames that may reach outside the clip. Lanes beyond `count` repeat the
+// last frame.
+void gather_padded(const StftShape& p, const float* clip, Index start, Index count, Index begin,
+                   Index end, const float* window, float* rows) {
+  for (Index n = begin; n < end; n += kLanes) {
+    const Vec w = load_n(window + n, min_of(kLanes, end - n));
+    Vec v[kLanes];
+    for (Index l = 0; l < kLanes; ++l)
+      v[l] = w * padded_samples(p, clip, start + min_of(l, count - 1) * p.hop, n);
+    transpose(v);
+    for (Index l = 0; l < min_of(kLanes, end - n); ++l) store(rows + (n + l) * kLanes, v[l]);
+  }
+}
+
 }  // namespace
 
 FramePlan::FramePlan(const StftShape& p, Index extra_floats)
@@ -38,31 +66,15 @@ void transform_frames(const FramePlan& plan, const FrameGroup& group, const floa
                       const float* window, float* scratch) {
   const StftShape& p = plan.shape;
   const float* clip = x + group.clip * p.samples;
-  Index start[kLanes];  // of each frame, in the clip
-  for (Index l = 0; l < kLanes; ++l)
-    start[l] = (group.frame + min_of(l, group.count - 1)) * p.hop - (p.centred ? p.n_fft / 2 : 0);
-  const bool inside = start[0] >= 0 && start[kLanes - 1] + p.n_fft <= p.samples;
-
+  const Index start = group.frame * p.hop - (p.centred ? p.n_fft / 2 : 0);
+  const bool inside = start >= 0 && start + (kLanes - 1) * p.hop + p.n_fft <= p.samples;
   // z[m] = x[2 m] + i x[2 m + 1]: the rows of real and imaginary parts alternate as the samples do.
-  for (Index n = 0; n < p.n_fft; n += kLanes) {
-    const bool whole = n + kLanes <= p.n_fft;
-    const Vec w = whole ? load(window + n) : load_n(window + n, p.n_fft - n);
-    Vec v[kLanes];
-    if (inside && whole) {
-#pragma GCC unroll 16
-      for (int l = 0; l < kLanes; ++l) v[l] = w * load(clip + start[l] + n);
-    } else {
-      for (int l = 0; l < kLanes; ++l) v[l] = w * padded_samples(p, clip, start[l], n);
-    }
-    transpose(v);
-    float* rows = scratch + n * kLanes;
-    if (whole) {
-#pragma GCC unroll 16
-      for (int l = 0; l < kLanes; ++l) store(rows + l * kLanes, v[l]);
-    } else {
-      for (Index l = 0; l < p.n_fft - n; ++l) store(rows + l * kLanes, v[l]);
-    }
-  }
+  const Index whole = p.n_fft / kLanes * kLanes;
+  if (inside)
+    gather_inside(clip + start, p.hop, whole, window, scratch);
+  else
+    gather_padded(p, clip, start, group.count, 0, whole, window, scratch);
+  gather_padded(p, clip, start, group.count, whole, p.n_fft, window, scratch);
   fft(*plan.fft.half, scratch, scratch + fft_data_size(*plan.fft.half));
 }
 

@@ -7,17 +7,20 @@ namespace {
 
 // |X[k]|^2 of all frames: power[k kLanes ...], k <= N / 2.
 void power_spectrum(const RealFftPlan& plan, const float* data, float* power) {
-  const FftPlan& half = *plan.half;
-  const auto point = [&](Index k) { return data + half.position[k] * 2 * kLanes; };
+  // Copies: a store of floats could otherwise change the plan, for all the compiler knows.
+  const std::int32_t* const position = plan.half->position;
+  const float* const twiddle = plan.twiddle;
+  const Index points = plan.half->points;
+  const auto point = [&](Index k) { return data + position[k] * Index{2 * kLanes}; };
   const Vec sum = load(point(0)) + load(point(0) + kLanes);
   const Vec difference = load(point(0)) - load(point(0) + kLanes);
   store(power, sum * sum);
-  store(power + half.points * kLanes, difference * difference);
-  for (Index k = 1; 2 * k <= half.points; ++k) {
-    const Untangled u = untangle(point(k), point(half.points - k), plan.twiddle + 2 * k);
+  store(power + points * kLanes, difference * difference);
+  for (Index k = 1; 2 * k <= points; ++k) {
+    const Untangled u = untangle(point(k), point(points - k), twiddle + 2 * k);
     const Vec a_re = u.even_re + u.odd_re, a_im = u.even_im + u.odd_im;
     const Vec b_re = u.even_re - u.odd_re, b_im = u.even_im - u.odd_im;
-    store(power + (half.points - k) * kLanes, 0.25f * fma(b_re, b_re, b_im * b_im));
+    store(power + (points - k) * kLanes, 0.25f * fma(b_re, b_re, b_im * b_im));
     store(power + k * kLanes, 0.25f * fma(a_re, a_re, a_im * a_im));
   }
 }

@@ -36,22 +36,12 @@ ETUDE_INLINE void store(float* p, Vec v) { *reinterpret_cast<VecMemory*>(p) = v;
 ETUDE_INLINE Vec splat(float a) { return a - Vec{}; }
 ETUDE_INLINE IntVec splat(std::int32_t a) { return a - IntVec{}; }
 
-// Four floats, for what works in small squares on every instruction set.
+// Four floats, for what is shorter than a vector.
 typedef float Vec4 __attribute__((vector_size(16)));
 typedef float Vec4Memory __attribute__((vector_size(16), aligned(4), may_alias));
 
 ETUDE_INLINE Vec4 load4(const float* p) { return *reinterpret_cast<const Vec4Memory*>(p); }
 ETUDE_INLINE void store4(float* p, Vec4 v) { *reinterpret_cast<Vec4Memory*>(p) = v; }
-ETUDE_INLINE void transpose4(Vec4 (&m)[4]) {
-  const Vec4 a = __builtin_shufflevector(m[0], m[1], 0, 4, 1, 5);
-  const Vec4 b = __builtin_shufflevector(m[2], m[3], 0, 4, 1, 5);
-  const Vec4 c = __builtin_shufflevector(m[0], m[1], 2, 6, 3, 7);
-  const Vec4 d = __builtin_shufflevector(m[2], m[3], 2, 6, 3, 7);
-  m[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-  m[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-  m[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-  m[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-}
 
 // a b + c, rounded once where the processor has it.
 ETUDE_INLINE Vec fma(Vec a, Vec b, Vec c) {

@@ -16,15 +16,18 @@ namespace {
 
 // Z becomes X in place; X[0] and X[N / 2], both real, share the place of Z[0].
 void untangle_spectrum(const RealFftPlan& plan, float* data) {
-  const FftPlan& half = *plan.half;
-  const auto point = [&](Index k) { return data + half.position[k] * 2 * kLanes; };
+  // Copies: a store of floats could otherwise change the plan, for all the compiler knows.
+  const std::int32_t* const position = plan.half->position;
+  const float* const twiddle = plan.twiddle;
+  const Index points = plan.half->points;
+  const auto point = [&](Index k) { return data + position[k] * Index{2 * kLanes}; };
   const Vec re = load(point(0)), im = load(point(0) + kLanes);
   store(point(0), re + im);
   store(point(0) + kLanes, re - im);
-  for (Index k = 1; 2 * k <= half.points; ++k) {
+  for (Index k = 1; 2 * k <= points; ++k) {
     float* a = point(k);
-    float* b = point(half.points - k);
-    const Untangled u = untangle(a, b, plan.twiddle + 2 * k);
+    float* b = point(points - k);
+    const Untangled u = untangle(a, b, twiddle + 2 * k);
     store(b, 0.5f * (u.even_re - u.odd_re));
     store(b + kLanes, 0.5f * (u.odd_im - u.even_im));
     store(a, 0.5f * (u.even_re + u.odd_re));  // last: where k = N / 4 both are one

@@ -44,9 +44,9 @@ __device__ inline float to_tf32(float x) {
 #if SIMT_EMULATED
   return __float_to_tf32(x);
 #else
-  float y;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
+  std::uint32_t y;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+  return __uint_as_float(y);
 #endif
 }
 

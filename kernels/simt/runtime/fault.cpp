@@ -3,7 +3,11 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#include <cstdio>
 #include <mutex>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 #include "kernels/simt/runtime/arena.h"
 #include "kernels/simt/runtime/worker.h"
@@ -12,6 +16,7 @@ namespace simt::detail {
 
 namespace {
 
+constexpr std::size_t kStackBytes = 64 * 1024;
 struct sigaction previous_segv, previous_bus;
 
 [[noreturn]] void land() { Worker::in_kernel().report_fault(); }
@@ -65,16 +70,24 @@ void install_fault_handler() {
     sigemptyset(&action.sa_mask);
     sigaction(SIGSEGV, &action, &previous_segv);
     sigaction(SIGBUS, &action, &previous_bus);
+#if defined(__SANITIZE_ADDRESS__)
+    // A sanitizer's report names the line; the rest is ours to say.
+    __sanitizer_set_death_callback([] {
+      if (const Worker* worker = Worker::running())
+        std::fprintf(stderr, "simt: found in %s\n", worker->whereabouts().c_str());
+    });
+#endif
   });
 }
 
-void use_signal_stack(void* low, std::size_t bytes) {
+SignalStack::SignalStack() : memory_(new char[kStackBytes]) {
   stack_t stack{};
-  stack.ss_sp = low;
-  stack.ss_size = bytes;
-  stack.ss_flags = low ? 0 : SS_DISABLE;
-  sigaltstack(&stack, nullptr);
+  stack.ss_sp = memory_.get();
+  stack.ss_size = kStackBytes;
+  sigaltstack(&stack, &before_);
 }
+
+SignalStack::~SignalStack() { sigaltstack(&before_, nullptr); }
 
 void Worker::report_fault() {
   const auto address = reinterpret_cast<std::uintptr_t>(fault.address);

@@ -1,7 +1,9 @@
 // Accesses that the processor stops: turned from a signal into a finding.
 #pragma once
 
-#include <cstddef>
+#include <signal.h>
+
+#include <memory>
 
 namespace simt::detail {
 
@@ -9,7 +11,18 @@ namespace simt::detail {
 // whoever handled them before.
 void install_fault_handler();
 
-// The calling host thread's stack for signals: a fibre's own may be what overflowed.
-void use_signal_stack(void* low, std::size_t bytes);
+// A stack for the calling host thread's signals: a fibre's own may be what overflowed. Puts back
+// what was there before.
+class SignalStack {
+ public:
+  SignalStack();
+  ~SignalStack();
+  SignalStack(const SignalStack&) = delete;
+  SignalStack& operator=(const SignalStack&) = delete;
+
+ private:
+  std::unique_ptr<char[]> memory_;
+  stack_t before_{};
+};
 
 }  // namespace simt::detail

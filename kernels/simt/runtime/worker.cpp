@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "kernels/simt/runtime/arena.h"
-#include "kernels/simt/runtime/fault.h"
 
 namespace simt::cuda {
 constinit thread_local uint3 threadIdx{};
@@ -24,7 +23,7 @@ constinit LaunchFinished launch_finished = nullptr;
 namespace {
 thread_local Worker* running_worker = nullptr;
 
-constexpr std::size_t kSignalStack = 64 * 1024;
+constexpr std::size_t kFaultStack = 64 * 1024;
 }  // namespace
 
 bool same_place(Site a, Site b) {
@@ -33,12 +32,7 @@ bool same_place(Site a, Site b) {
 
 std::string to_string(Site site) { return std::string(site.file) + ":" + std::to_string(site.line); }
 
-Worker::Worker()
-    : signal_stack_(new char[kSignalStack]), fault_stack_(new char[kSignalStack]) {
-  use_signal_stack(signal_stack_.get(), kSignalStack);
-}
-
-Worker::~Worker() { use_signal_stack(nullptr, 0); }
+Worker::Worker() : fault_stack_(new char[kFaultStack]) {}
 
 Worker& Worker::mine() {
   thread_local Worker worker;
@@ -53,7 +47,7 @@ Worker& Worker::in_kernel() {
   std::abort();
 }
 
-void* Worker::fault_stack_top() { return fault_stack_.get() + kSignalStack; }
+void* Worker::fault_stack_top() { return fault_stack_.get() + kFaultStack; }
 
 void Worker::run(Launch& launch) {
   set_up(launch);
@@ -342,6 +336,12 @@ void Worker::report_deadlock() {
 std::string Worker::thread_text(unsigned i) const {
   const cuda::uint3 t = threads_[i].index;
   return "(" + std::to_string(t.x) + "," + std::to_string(t.y) + "," + std::to_string(t.z) + ")";
+}
+
+std::string Worker::whereabouts() const {
+  const cuda::uint3 b = cuda::blockIdx;
+  return launch_->name + ", block (" + std::to_string(b.x) + "," + std::to_string(b.y) + "," +
+         std::to_string(b.z) + "), thread " + thread_text(running_);
 }
 
 bool Worker::is_shared(const void* address, std::size_t bytes) const {

@@ -13,6 +13,7 @@
 
 #include "kernels/simt/runtime/context.h"
 #include "kernels/simt/runtime/copies.h"
+#include "kernels/simt/runtime/fault.h"
 #include "kernels/simt/runtime/launch.h"
 #include "kernels/simt/runtime/observer.h"
 #include "kernels/simt/runtime/stacks.h"
@@ -83,7 +84,6 @@ class DynamicShared {
 class Worker {
  public:
   Worker();
-  ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -124,6 +124,7 @@ class Worker {
   const StackPool& stacks() const { return *stacks_; }
   Observer* observer() const { return observer_.get(); }
   std::string thread_text(unsigned thread) const;
+  std::string whereabouts() const;  // kernel, block, thread
   // Whether the bytes lie in shared memory of the running block.
   bool is_shared(const void* address, std::size_t bytes) const;
 
@@ -186,7 +187,8 @@ class Worker {
   const void* host_low_ = nullptr;
   std::size_t host_bytes_ = 0;
   bool in_block_ = false;
-  std::unique_ptr<char[]> signal_stack_, fault_stack_;
+  SignalStack signal_stack_;
+  std::unique_ptr<char[]> fault_stack_;  // where report_fault() runs
   std::unique_ptr<Observer> observer_;
 };
 
