@@ -104,6 +104,9 @@ int run(int argc, char** argv) {
   register_layer_rows(machine);
   register_front_end_rows(machine);
   register_model_rows(machine);
+#ifdef ETUDE_BENCH_CASES
+  register_case_rows(machine);
+#endif
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

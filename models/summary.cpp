@@ -92,7 +92,7 @@ void add_rows(const std::string& name, const Module& module, const Observations&
     totals.macs += macs;
     totals.bytes += observed->bytes;
     row.push_back(macs > 0 ? scaled(macs) : "");
-    row.push_back(memory(observed->bytes));
+    row.push_back(observed->bytes > 0 ? memory(observed->bytes) : "");
   } else {
     row.insert(row.end(), 2, "");
   }
@@ -151,7 +151,7 @@ Observations observe(Module& model, const Shape& input) {
     Observation& one = seen[&module];
     one.output = y.shape();
     one.macs += module.macs(x, y.shape());
-    one.bytes += y.bytes();
+    if (y.unique()) one.bytes += y.bytes();  // else it is a view of the input: a flatten
   });
   const Tensor& any = state.front().tensor;
   model(Tensor::zeros(input, any.dtype(), any.device()));

@@ -251,5 +251,11 @@ TEST_SUITE("models") {
     CHECK(
         contains(models::summarize(*make_model("tinyvgg", options(28, 28, 1, 10)), {32, 28, 28, 1}),
                  "32x28x28x10"));
+    // vgg4 on 16x16: a convolution, a norm and a pool a block; the average pool and the logits. The
+    // flatten is a view and takes nothing.
+    const Index numbers =
+        (2 * 256 + 64) * 16 + (2 * 64 + 16) * 32 + (2 * 16 + 4) * 64 + (2 * 4 + 1) * 128 + 128 + 4;
+    CHECK(contains(models::summarize(*make_model("vgg4", options(16, 16, 1, 4)), {16, 16, 1}),
+                   fmt::format("{:.2f} KiB forward", static_cast<double>(numbers) * 4 / 1024)));
   }
 }
