@@ -22,8 +22,8 @@ struct VerifyOptions {
 
 int verify(const VerifyOptions& options) {
   data::VerifyOptions how;
-  how.dataset.deam_labels = options.labels == "mended" ? data::DeamLabels::mended
-                                                       : data::DeamLabels::as_distributed;
+  how.dataset.deam_labels =
+      options.labels == "mended" ? data::DeamLabels::mended : data::DeamLabels::as_distributed;
   how.dataset.groups = options.groups;
   how.fast = options.fast;
   how.threads = options.threads;
@@ -62,7 +62,8 @@ int prepare(TrainConfig config) {
 
 Command data_verify_command(CLI::App& data_app) {
   auto options = std::make_shared<VerifyOptions>();
-  CLI::App* sub = data_app.add_subcommand("verify", "Counts, defects and class shares of a data set");
+  CLI::App* sub =
+      data_app.add_subcommand("verify", "Counts, defects and class shares of a data set");
   sub->add_option("roots", options->roots, "Root folders")->required();
   sub->add_option("--dataset", options->dataset, "Kind of data set")
       ->check(CLI::IsMember(data::dataset_kinds()))

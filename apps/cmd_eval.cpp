@@ -61,7 +61,8 @@ Parts choose_parts(const data::Dataset& dataset, const RunFolder& folder, const 
 // mean of a regression by the items that are.
 Baseline baseline_of(const Json& run, const ModelSpec& spec, const data::Dataset& dataset,
                      const std::vector<int>& train) {
-  if (spec.task.regression()) return train.empty() ? Baseline{} : fit_baseline(dataset, spec.task, train);
+  if (spec.task.regression())
+    return train.empty() ? Baseline{} : fit_baseline(dataset, spec.task, train);
   Baseline baseline;
   int most = 0;
   const Json& counts = run.at("data").at("train").at("classes");
@@ -116,9 +117,8 @@ int eval(const Options& options) {
   std::optional<Predictions> linear;
   if (fs::exists(folder.linear()))
     linear = LinearFloor::load(folder.linear()).predict(features, parts.judged);
-  const Evaluation result =
-      evaluate(parts.name, predictions, dataset, spec.task, spec.scale,
-               baseline_of(run, spec, dataset, parts.train), linear);
+  const Evaluation result = evaluate(parts.name, predictions, dataset, spec.task, spec.scale,
+                                     baseline_of(run, spec, dataset, parts.train), linear);
   write_json(folder.evaluation(parts.name), to_json(result, true));
   write_text(folder.predictions(parts.name), predictions_csv(result));
   write_report(folder);

@@ -67,7 +67,8 @@ int info(bool as_json) {
     if (!others.empty()) others += ", ";
     others += isa;
   }
-  fmt::print("instruction set  {} (this processor: {}; ETUDE_ISA overrides)\n", chosen_isa(), others);
+  fmt::print("instruction set  {} (this processor: {}; ETUDE_ISA overrides)\n", chosen_isa(),
+             others);
   fmt::print("threads          {} (results do not depend on it)\n\nlibraries\n", num_threads());
   for (const auto& [name, text] : library_versions()) fmt::print("  {:<15}{}\n", name, text);
   return exit_done;

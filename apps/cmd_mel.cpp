@@ -43,12 +43,9 @@ int mel(const Options& options) {
                                 static_cast<int>(spectrogram.dim(1)));
 
   if (options.json) {
-    Json json = {{"file", options.file},
-                 {"seconds", audio.seconds()},
-                 {"bands", spectrogram.dim(0)},
-                 {"frames", spectrogram.dim(1)},
-                 {"min", number(*low)},
-                 {"max", number(*high)},
+    Json json = {{"file", options.file},         {"seconds", audio.seconds()},
+                 {"bands", spectrogram.dim(0)},  {"frames", spectrogram.dim(1)},
+                 {"min", number(*low)},          {"max", number(*high)},
                  {"settings", settings.to_map()}};
     fmt::print("{}\n", json.dump(2));
     return exit_done;
@@ -58,7 +55,8 @@ int mel(const Options& options) {
              *high);
   for (const auto& [name, value] : settings.to_map()) fmt::print("  {:<14}{}\n", name, value);
   if (settings.standardize == data::Standardize::band)
-    fmt::print("  (standardisation by band uses the training part's statistics: not applied here)\n");
+    fmt::print(
+        "  (standardisation by band uses the training part's statistics: not applied here)\n");
   if (!out.empty()) fmt::print("written: {}\n", out.string());
   return exit_done;
 }

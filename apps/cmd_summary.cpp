@@ -40,18 +40,28 @@ int summary(Options options) {
 Command summary_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   auto& m = options->model_options;
-  CLI::App* sub = app.add_subcommand(
-      "summary", "Layers of a model: shapes, parameters, multiply-adds, memory");
+  CLI::App* sub =
+      app.add_subcommand("summary", "Layers of a model: shapes, parameters, multiply-adds, memory");
   sub->add_option("--model", options->model, "Which network")
       ->check(CLI::IsMember(models::model_names()))
       ->capture_default_str();
   sub->add_option("--input", options->input, "Height x width x channels of one sample")
       ->capture_default_str();
-  sub->add_option("--outputs", m.outputs, "Classes")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  sub->add_option("--hidden", m.hidden, "Channels of TinyVGG")->check(CLI::Range(1, 1 << 16))->capture_default_str();
-  sub->add_option("--blocks", m.blocks, "Blocks of TinyVGG")->check(CLI::Range(1, 16))->capture_default_str();
-  sub->add_option("--padding", m.padding, "Padding of TinyVGG's convolutions")->check(CLI::Range(0, 1))->capture_default_str();
-  sub->add_option("--dropout", m.dropout, "Dropout before the last layer")->check(CLI::Range(0.0, 0.999999))->capture_default_str();
+  sub->add_option("--outputs", m.outputs, "Classes")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  sub->add_option("--hidden", m.hidden, "Channels of TinyVGG")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  sub->add_option("--blocks", m.blocks, "Blocks of TinyVGG")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  sub->add_option("--padding", m.padding, "Padding of TinyVGG's convolutions")
+      ->check(CLI::Range(0, 1))
+      ->capture_default_str();
+  sub->add_option("--dropout", m.dropout, "Dropout before the last layer")
+      ->check(CLI::Range(0.0, 0.999999))
+      ->capture_default_str();
   sub->footer(
       "Examples:\n"
       "  etude summary --model resnet18 --input 224x224x3 --outputs 1000\n"

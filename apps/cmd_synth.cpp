@@ -1,6 +1,6 @@
 // etude synth: a corpus of synthetic music with known emotion.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "apps/commands.h"
@@ -42,22 +42,29 @@ int synth(Options options) {
 Command synth_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   auto& s = options->synth;
-  CLI::App* sub = app.add_subcommand("synth", "Write a corpus of synthetic music with known emotion");
+  CLI::App* sub =
+      app.add_subcommand("synth", "Write a corpus of synthetic music with known emotion");
   sub->add_option("out", options->out, "Folder to write; an unfinished corpus is completed")
       ->required();
-  sub->add_option("--songs", s.songs, "How many")->check(CLI::Range(1, 1000000))->capture_default_str();
-  sub->add_option("--seed", options->seed, "The same seed gives the same songs")->capture_default_str();
+  sub->add_option("--songs", s.songs, "How many")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  sub->add_option("--seed", options->seed, "The same seed gives the same songs")
+      ->capture_default_str();
   sub->add_option("--layout", options->layout, "Layout on disk: that of DEAM, of PMEmo, or classes")
       ->check(CLI::IsMember({"deam", "pmemo", "folder"}))
       ->capture_default_str();
-  sub->add_option("--seconds", s.seconds, "Length of a song")->check(CLI::Range(1.0, 3600.0))->capture_default_str();
+  sub->add_option("--seconds", s.seconds, "Length of a song")
+      ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
   sub->add_option("--noise", s.noise, "How far the music strays from its labels; 0: not at all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   sub->add_option("--soundfont", s.soundfont, "A General MIDI .sf2 file [the system's]");
   sub->add_option("--threads", s.threads, "0: all")->check(CLI::Range(0, 4096));
   sub->footer(
-      "Tempo, mode, register, loudness, articulation, brightness and density follow a drawn valence\n"
+      "Tempo, mode, register, loudness, articulation, brightness and density follow a drawn "
+      "valence\n"
       "and arousal; fluidsynth renders the score, and the files carry the annotations.\n"
       "\n"
       "Example:\n"

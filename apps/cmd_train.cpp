@@ -27,7 +27,8 @@ int train(TrainConfig config) {
   const bool exists = fs::exists(folder.run_json());
   if (config.resume) {
     check(exists, "train --resume: {} holds no run (no run.json)", config.out);
-    config = resume_config(train_config_from_json(read_json(folder.run_json()).at("config")), config);
+    config =
+        resume_config(train_config_from_json(read_json(folder.run_json()).at("config")), config);
   } else {
     check_usage(!exists,
                 "train: {} already holds a run; go on with --resume, or give another --out",
@@ -44,8 +45,7 @@ int train(TrainConfig config) {
     fmt::print("{}report    {}\n", cv_text(summary), folder.report().string());
     return exit_done;
   }
-  const auto result =
-      train_one(experiment, make_experiment_split(experiment), folder.path(), "");
+  const auto result = train_one(experiment, make_experiment_split(experiment), folder.path(), "");
   if (result) fmt::print("{}\nreport: {}\n", headline(*result), folder.report().string());
   return exit_done;
 }

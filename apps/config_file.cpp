@@ -21,7 +21,8 @@ std::vector<std::string> called(const CLI::App& app) {
 const CLI::App* find(const CLI::App& app, const std::vector<std::string>& path) {
   const CLI::App* at = &app;
   for (const auto& name : path) {
-    const auto below = at->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == name; });
+    const auto below =
+        at->get_subcommands([&](const CLI::App* sub) { return sub->get_name() == name; });
     if (below.empty()) return nullptr;
     at = below.front();
   }

@@ -14,7 +14,8 @@ namespace {
 Json fold_numbers(const std::string& name, const Evaluation& e) {
   Json json = {{"name", name}};
   if (e.regression()) {
-    for (const auto& [axis, value] : {std::pair{"valence", &e.valence}, std::pair{"arousal", &e.arousal}}) {
+    for (const auto& [axis, value] :
+         {std::pair{"valence", &e.valence}, std::pair{"arousal", &e.arousal}}) {
       const std::string prefix = std::string(axis) + " ";
       json[prefix + "R2"] = value->model.r2;
       json[prefix + "RMSE"] = value->model.rmse;

@@ -32,10 +32,14 @@ Index next_power_of_two(double value) {
 
 std::string to_string(Kind kind) {
   switch (kind) {
-    case Kind::images: return "images";
-    case Kind::short_clips: return "short clips";
-    case Kind::sounds: return "sounds";
-    case Kind::songs: return "songs";
+    case Kind::images:
+      return "images";
+    case Kind::short_clips:
+      return "short clips";
+    case Kind::sounds:
+      return "sounds";
+    case Kind::songs:
+      return "songs";
   }
   return {};
 }
@@ -110,8 +114,7 @@ data::MelSettings default_mel(const DataProfile& profile) {
 }
 
 data::MelSettings resolve_mel(const TrainConfig& config, const DataProfile& profile) {
-  data::MelSettings mel =
-      config.preset ? data::mel_preset(*config.preset) : default_mel(profile);
+  data::MelSettings mel = config.preset ? data::mel_preset(*config.preset) : default_mel(profile);
   for (const std::string& text : config.mel) {
     const auto equals = text.find('=');
     check_usage(equals != std::string::npos && equals > 0,
@@ -129,17 +132,25 @@ void fill_defaults(TrainConfig& config, const DataProfile& profile, int train_it
   set_default<std::string>(config.optimizer, "adamw");
   const bool sgd = *config.optimizer == "sgd";
 
-  //                      images  short clips  sounds  songs
   struct Row {
     int batch, epochs;
-    double lr, decay;
+    double lr, decay, smoothing;
+    const char* augment;
   };
   Row row{};
   switch (profile.kind) {
-    case Kind::images: row = {64, 10, 2e-3, 0.01}; break;
-    case Kind::short_clips: row = {32, 15, 2e-3, 0.05}; break;
-    case Kind::sounds: row = {32, 60, 2e-3, 0.05}; break;
-    case Kind::songs: row = {32, 60, 2e-3, 0.05}; break;
+    case Kind::images:
+      row = {64, 10, 2e-3, 0.01, 0, "none"};
+      break;
+    case Kind::short_clips:
+      row = {32, 10, 2e-3, 0.05, 0, "none"};
+      break;
+    case Kind::sounds:
+      row = {32, 60, 2e-3, 0.05, 0.1, "mel"};
+      break;
+    case Kind::songs:
+      row = {32, 60, 2e-3, 0.05, 0.1, "mel"};
+      break;
   }
   set_default(config.batch, row.batch);
   if (profile.kind == Kind::sounds || profile.kind == Kind::songs) {
@@ -148,6 +159,8 @@ void fill_defaults(TrainConfig& config, const DataProfile& profile, int train_it
     row.epochs = std::clamp(1500 / steps, 40, 120);
   }
   set_default(config.epochs, row.epochs);
+  set_default(config.label_smoothing, row.smoothing);
+  set_default<std::string>(config.augment, row.augment);
   set_default(config.lr, sgd ? 0.05 : row.lr);
   set_default(config.weight_decay, sgd ? 5e-4 : row.decay);
   set_default<std::string>(config.schedule, "onecycle");
@@ -158,7 +171,8 @@ void fill_defaults(TrainConfig& config, const DataProfile& profile, int train_it
   if (profile.kind == Kind::short_clips || profile.kind == Kind::sounds ||
       profile.kind == Kind::songs) {
     const data::MelSettings mel = resolve_mel(config, profile);
-    const double frames_per_second = static_cast<double>(mel.sample_rate) / static_cast<double>(mel.hop);
+    const double frames_per_second =
+        static_cast<double>(mel.sample_rate) / static_cast<double>(mel.hop);
     const double crop_seconds = profile.kind == Kind::songs ? 3 : profile.long_seconds;
     width = static_cast<int>(
         profile.kind == Kind::songs

@@ -17,9 +17,9 @@ struct DataProfile {
     sounds,       // median below 10 s
     songs         // longer: music
   } kind = Kind::images;
-  int sample_rate = 0;        // the most common one of the files
+  int sample_rate = 0;  // the most common one of the files
   double median_seconds = 0;
-  double long_seconds = 0;    // 95 % of the files are shorter
+  double long_seconds = 0;  // 95 % of the files are shorter
 };
 std::string to_string(DataProfile::Kind kind);
 

@@ -89,8 +89,10 @@ Predictions run_model(Module& model, data::Loader& loader, Device device,
       result.window_song.push_back(song);
       for (int k = 0; k < result.outputs; ++k) {
         const double value = values[row * result.outputs + k];
-        check(std::isfinite(value), "the model's output for item {} is {}: its weights are damaged, "
-              "or its input is not finite", batch.items[row], value);
+        check(std::isfinite(value),
+              "the model's output for item {} is {}: its weights are damaged, "
+              "or its input is not finite",
+              batch.items[row], value);
         result.window_outputs.push_back(value);
         result.song_outputs[std::size_t(song) * result.outputs + k] += value;
       }

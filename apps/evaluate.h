@@ -41,8 +41,8 @@ double mean_accuracy(const Predictions& predictions, const data::Dataset& datase
 
 // What the training part says without hearing anything: the floor under every model.
 struct Baseline {
-  int majority = -1;                     // its most frequent class
-  double valence = 0.5, arousal = 0.5;   // its means, on 0-1
+  int majority = -1;                    // its most frequent class
+  double valence = 0.5, arousal = 0.5;  // its means, on 0-1
 };
 Baseline fit_baseline(const data::Dataset& dataset, const data::Task& task,
                       const std::vector<int>& train);
@@ -50,19 +50,19 @@ Baseline fit_baseline(const data::Dataset& dataset, const data::Task& task,
 // One axis of a regression; everything in units of the scale.
 struct AxisEvaluation {
   Regression model;
-  double baseline_rmse = 0;                  // of the mean of the training part
+  double baseline_rmse = 0;  // of the mean of the training part
   std::optional<Regression> linear;
 };
 
 struct Evaluation {
-  std::string split;                  // "test"
-  std::vector<std::string> classes;   // empty for regression
+  std::string split;                 // "test"
+  std::vector<std::string> classes;  // empty for regression
   data::Scale scale;
   int songs = 0, windows = 0;
   double loss = 0;
   // Classification
-  Classification song, window;        // per song (averaged logits) and per window
-  double majority = 0;                // accuracy of the training part's majority class
+  Classification song, window;  // per song (averaged logits) and per window
+  double majority = 0;          // accuracy of the training part's majority class
   std::string majority_class;
   std::optional<Classification> linear;
   // Regression, valence first

@@ -100,10 +100,9 @@ std::string headline(const Evaluation& e) {
 }
 
 std::string to_text(const Evaluation& e) {
-  std::string text = fmt::format("{} part: {} {}\n\n", e.split, e.songs,
-                                 e.windows == e.songs
-                                     ? "items"
-                                     : fmt::format("songs, {} windows", e.windows));
+  std::string text =
+      fmt::format("{} part: {} {}\n\n", e.split, e.songs,
+                  e.windows == e.songs ? "items" : fmt::format("songs, {} windows", e.windows));
   if (e.regression()) {
     text += fmt::format("scale {}, valence first\n{:<10}{:>9}{:>9}{:>9}{:>9}{:>16}{:>14}\n",
                         scale_name(e.scale), "", "R2", "RMSE", "r", "CCC", "mean predictor",

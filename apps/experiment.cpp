@@ -39,6 +39,11 @@ std::vector<int> strata(const data::Dataset& dataset, data::TaskKind kind) {
   return labels;
 }
 
+// The run must be found again from another working directory. Empty stays empty.
+std::string absolute(const std::string& path) {
+  return path.empty() ? path : fs::absolute(path).lexically_normal().string();
+}
+
 template <class Keep>
 int erase_items(Corpus& corpus, Keep keep) {
   std::vector<data::Item> items;
@@ -71,7 +76,8 @@ data::BandStatistics pooled(data::BandStatistics rows) {
   const auto n = static_cast<double>(rows.mean.size());
   for (std::size_t i = 0; i < rows.mean.size(); ++i) {
     mean += rows.mean[i] / n;
-    square += (double(rows.mean[i]) * rows.mean[i] + double(rows.deviation[i]) * rows.deviation[i]) / n;
+    square +=
+        (double(rows.mean[i]) * rows.mean[i] + double(rows.deviation[i]) * rows.deviation[i]) / n;
   }
   const double deviation = std::sqrt(std::max(0.0, square - mean * mean));
   std::fill(rows.mean.begin(), rows.mean.end(), static_cast<float>(mean));
@@ -150,16 +156,18 @@ Experiment open_experiment(TrainConfig config) {
   Experiment e;
   if (config.threads > 0) set_num_threads(config.threads);
   e.device = parse_device(config.device);
-  for (std::string& root : config.data) root = fs::absolute(root).lexically_normal().string();
+  for (std::string& root : config.data) root = absolute(root);
+  for (std::string* path : {&config.groups, &config.split_file, &config.init})
+    *path = absolute(*path);
+  if (config.cache != "none") config.cache = absolute(config.cache);
   e.corpus.dataset = load_labelled(config);
   if (!config.task) config.task = data::to_string(data::default_task(e.corpus.dataset));
   check_usage(config.monitor == "loss" || *config.task != "va",
               "--monitor accuracy: a regression has no accuracy; use --monitor loss");
   e.profile = profile_dataset(e.corpus.dataset);
   if (e.profile.kind != DataProfile::Kind::images) e.mel = resolve_mel(config, e.profile);
-  e.corpus.features =
-      prepare_with_progress(e.corpus.dataset, all_items(e.corpus.dataset),
-                            e.mel.value_or(data::MelSettings{}), config);
+  e.corpus.features = prepare_with_progress(e.corpus.dataset, all_items(e.corpus.dataset),
+                                            e.mel.value_or(data::MelSettings{}), config);
   const auto& features = e.corpus.features.items;
   const int broken =
       erase_items(e.corpus, [&](std::size_t i) { return !features[i].values.empty(); });
@@ -178,12 +186,11 @@ std::vector<data::Split> make_experiment_folds(const Experiment& e) {
   const bool by_number = all_digits(e.config.cv);
   const int k = by_number ? std::stoi(e.config.cv) : 0;
   check_usage(!by_number || k >= 2, "--cv {}: at least 2 folds are needed", e.config.cv);
-  const std::vector<int> labels =
-      strata(e.corpus.dataset, data::parse_task(*e.config.task));
+  const std::vector<int> labels = strata(e.corpus.dataset, data::parse_task(*e.config.task));
   const data::SplitOptions options = split_options(e.config);
   std::vector<data::Split> splits;
-  for (const auto& fold : data::make_folds(e.corpus.dataset, labels, k,
-                                           by_number ? "" : e.config.cv, options)) {
+  for (const auto& fold :
+       data::make_folds(e.corpus.dataset, labels, k, by_number ? "" : e.config.cv, options)) {
     // Marked parts are kept by make_split(), which then carves validation from the rest, by group.
     data::Dataset marked;
     marked.kind = e.corpus.dataset.kind;
@@ -234,12 +241,14 @@ std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_
   fill_defaults(config, e.profile, static_cast<int>(split.train.size()));
   const ModelSpec spec = make_spec(e, config, split);
   config.width = spec.width;
-  const TrainJob job{config, e.corpus.dataset, e.corpus.features, split,
-                     spec,   path,             e.device,          label};
+  const TrainJob job{config, e.corpus.dataset, e.corpus.features, split, spec, path, e.device,
+                     label};
   Trainer trainer(job);
-  note(fmt::format("{}{} ({} parameters) on {}, {} classes or outputs; {} train, {} val, {} test",
-                   label, spec.model, trainer.model().parameter_count(), where_it_runs(e.device),
-                   spec.task.outputs(), split.train.size(), split.val.size(), split.test.size()));
+  note(fmt::format("{}{} ({} parameters) on {}, {}; {} train, {} val, {} test", label, spec.model,
+                   trainer.model().parameter_count(), where_it_runs(e.device),
+                   spec.task.regression() ? std::string("valence and arousal")
+                                          : fmt::format("{} classes", spec.task.outputs()),
+                   split.train.size(), split.val.size(), split.test.size()));
   if (going_on) {
     trainer.restore();
   } else {

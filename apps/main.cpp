@@ -37,7 +37,8 @@ std::string called(const CLI::App& app) {
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "etude trains and evaluates convolutional networks on music and images, on the CPU or a GPU.\n"
+      "etude trains and evaluates convolutional networks on music and images, on the CPU or a "
+      "GPU.\n"
       "\n"
       "A first session:\n"
       "  etude synth corpus --songs 100             write a synthetic corpus (mp3 and labels)\n"

@@ -17,10 +17,11 @@ T get(const Json& json, const char* key) {
 }
 
 Json options_json(const models::ModelOptions& o) {
-  return {{"height", o.height},   {"width", o.width},       {"channels", o.channels},
-          {"outputs", o.outputs}, {"hidden", o.hidden},     {"blocks", o.blocks},
-          {"padding", o.padding}, {"dropout", o.dropout},   {"zero_init_residual", o.zero_init_residual},
-          {"seed", o.seed}};
+  return {
+      {"height", o.height},   {"width", o.width},     {"channels", o.channels},
+      {"outputs", o.outputs}, {"hidden", o.hidden},   {"blocks", o.blocks},
+      {"padding", o.padding}, {"dropout", o.dropout}, {"zero_init_residual", o.zero_init_residual},
+      {"seed", o.seed}};
 }
 
 models::ModelOptions options_from_json(const Json& json) {
@@ -45,12 +46,12 @@ Json to_json(const ModelSpec& spec) {
   json["model"] = spec.model;
   json["options"] = options_json(spec.options);
   json["dataset"] = spec.dataset;
-  json["task"] = {{"kind", data::to_string(spec.task.kind)},
-                  {"cuts", data::to_string(spec.task.cuts)},
-                  {"classes", spec.task.classes},
-                  {"thresholds",
-                   {{"valence", spec.task.thresholds.valence},
-                    {"arousal", spec.task.thresholds.arousal}}}};
+  json["task"] = {
+      {"kind", data::to_string(spec.task.kind)},
+      {"cuts", data::to_string(spec.task.cuts)},
+      {"classes", spec.task.classes},
+      {"thresholds",
+       {{"valence", spec.task.thresholds.valence}, {"arousal", spec.task.thresholds.arousal}}}};
   json["scale"] = {spec.scale.low, spec.scale.high};
   json["mel"] = spec.mel ? Json(spec.mel->to_map()) : Json();
   json["statistics"] = {{"mean", spec.statistics.mean}, {"deviation", spec.statistics.deviation}};

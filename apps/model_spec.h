@@ -20,15 +20,15 @@
 namespace etude::apps {
 
 struct ModelSpec {
-  std::string model;                  // a name of models::make_model
+  std::string model;  // a name of models::make_model
   models::ModelOptions options;
-  std::string dataset;                // the kind it was trained on
+  std::string dataset;  // the kind it was trained on
   data::Task task;
-  data::Scale scale{0, 1};            // of valence and arousal as distributed
+  data::Scale scale{0, 1};               // of valence and arousal as distributed
   std::optional<data::MelSettings> mel;  // none for images
-  data::BandStatistics statistics;    // of the training part; empty: not standardised by band
-  int width = 0;                      // frames of a sample; 0: the longest item
-  int window_step = 0;                // frames between windows; 0: width
+  data::BandStatistics statistics;       // of the training part; empty: not standardised by band
+  int width = 0;                         // frames of a sample; 0: the longest item
+  int window_step = 0;                   // frames between windows; 0: width
 };
 
 Json to_json(const ModelSpec& spec);

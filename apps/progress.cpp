@@ -58,7 +58,8 @@ ProgressBar::~ProgressBar() { finish(); }
 
 void ProgressBar::update(long done, const std::string& extra) {
   if (!progress_on_terminal()) return;
-  if (start_done_ < 0) start_done_ = std::max(0L, done - 1);  // a resumed epoch starts in its middle
+  if (start_done_ < 0)
+    start_done_ = std::max(0L, done - 1);  // a resumed epoch starts in its middle
   const auto now = Clock::now();
   if (visible_ && done < total_ && now - drawn_ < std::chrono::milliseconds(100)) return;
   drawn_ = now;

@@ -22,9 +22,9 @@ std::string classification_headline(const Json& e) {
   const double accuracy = e.at("accuracy"), majority = e.at("majority");
   const auto interval = e.at("accuracy_interval").get<std::vector<double>>();
   std::vector<Tile> list = {
-      {percent(accuracy), fmt::format("accuracy on {} ({} to {} with 95 % confidence)",
-                                      e.at("split").get<std::string>(), percent(interval[0]),
-                                      percent(interval[1]))},
+      {percent(accuracy),
+       fmt::format("accuracy on {} ({} to {} with 95 % confidence)",
+                   e.at("split").get<std::string>(), percent(interval[0]), percent(interval[1]))},
       {fmt::format("{:.3f}", e.at("macro_f1").get<double>()), "macro-F1"},
       {fmt::format("{:.3f}", e.at("loss").get<double>()), "cross-entropy"},
       {fmt::format("{}", e.at("n").get<int>()),
@@ -36,13 +36,15 @@ std::string classification_headline(const Json& e) {
     bars.push_back({"linear floor", e.at("linear").get<double>(), 1, {}, {}});
   bars.push_back({"majority class", majority, 2, {}, {}});
   std::string text = "<p class=\"lead\">";
-  text += escape(fmt::format(
-      "The majority class is \"{}\": always answering it is right in {} of the cases.",
-      e.at("majority_class").get<std::string>(), percent(majority)));
+  text += escape(
+      fmt::format("The majority class is \"{}\": always answering it is right in {} of the cases.",
+                  e.at("majority_class").get<std::string>(), percent(majority)));
   if (!e.at("linear").is_null())
-    text += " The linear floor is a softmax on mean and deviation of every mel band: what can be "
-            "had without a network.";
-  return tiles(list) + text + "</p>\n" + section("Beside the baselines", card(bars_svg(bars), "bars"));
+    text +=
+        " The linear floor is a softmax on mean and deviation of every mel band: what can be "
+        "had without a network.";
+  return tiles(list) + text + "</p>\n" +
+         section("Beside the baselines", card(bars_svg(bars), "bars"));
 }
 
 std::string classification_details(const Json& e) {
@@ -78,8 +80,9 @@ std::string regression_headline(const Json& e) {
     const auto cell = [&](const Json& values) {
       return fmt::format("{:.3f}", values.at(axis).get<double>());
     };
-    rows.push_back({axis, cell(e.at("r2")), cell(e.at("rmse")), cell(e.at("mean_predictor").at("rmse")),
-                    cell(e.at("pearson")), cell(e.at("ccc"))});
+    rows.push_back({axis, cell(e.at("r2")), cell(e.at("rmse")),
+                    cell(e.at("mean_predictor").at("rmse")), cell(e.at("pearson")),
+                    cell(e.at("ccc"))});
     if (e.contains("linear")) rows.back().push_back(cell(e.at("linear").at("rmse")));
   }
   return tiles(list) + section("Beside the baselines", card(table(head, rows)));
@@ -140,9 +143,10 @@ std::string curves(const std::vector<EpochRecord>& records, const Json& evaluati
   for (const LineChart& chart : charts) out += card(line_chart_svg(chart));
   const auto minutes = seconds / 60;
   return section("Learning curves", out + "</div>\n") +
-         fmt::format("<p class=\"lead\">{} epochs in {:.1f} minutes; the weights of epoch {} are the "
-                     "ones evaluated.</p>\n",
-                     records.size(), minutes, best ? fmt::format("{:g}", *best) : "-");
+         fmt::format(
+             "<p class=\"lead\">{} epochs in {:.1f} minutes; the weights of epoch {} are the "
+             "ones evaluated.</p>\n",
+             records.size(), minutes, best ? fmt::format("{:g}", *best) : "-");
 }
 
 std::string data_section(const Json& run) {
@@ -198,13 +202,12 @@ void write_report(const RunFolder& folder) {
                                          folded("Environment", run.at("environment")));
   std::filesystem::path absolute = std::filesystem::absolute(folder.path()).lexically_normal();
   if (!absolute.has_filename()) absolute = absolute.parent_path();
-  const std::string title =
-      fmt::format("{} on {}", config.at("model").get<std::string>(),
-                  config.at("dataset").get<std::string>());
-  const std::string subtitle = fmt::format(
-      "run {}, task {}, seed {}, {}", absolute.filename().string(),
-      config.at("task").get<std::string>(), config.at("seed").dump(),
-      run.at("environment").at("device").get<std::string>());
+  const std::string title = fmt::format("{} on {}", config.at("model").get<std::string>(),
+                                        config.at("dataset").get<std::string>());
+  const std::string subtitle =
+      fmt::format("run {}, task {}, seed {}, {}", absolute.filename().string(),
+                  config.at("task").get<std::string>(), config.at("seed").dump(),
+                  run.at("environment").at("device").get<std::string>());
   write_text(folder.report(), page(title, subtitle, body));
 }
 

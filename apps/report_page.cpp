@@ -36,7 +36,8 @@ std::string page(const std::string& title, const std::string& subtitle, const st
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
       "<title>{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n"
       "<header><h1>{0}</h1><p>{2}</p></header>\n{3}"
-      "<footer>Made by etude {4}. Everything on this page comes from the files beside it: run.json, "
+      "<footer>Made by etude {4}. Everything on this page comes from the files beside it: "
+      "run.json, "
       "metrics.jsonl, eval-*.json.</footer>\n</main>\n</body>\n</html>\n",
       escape(title), report_style(), escape(subtitle), body, version());
 }
@@ -66,8 +67,8 @@ std::string key_table(const Json& object) {
                            escape(key + "." + inner), escape(as_text(inner_value)));
       continue;
     }
-    out += fmt::format("<tr><td class=\"key\">{}</td><td class=\"wide\">{}</td></tr>\n", escape(key),
-                       escape(as_text(value)));
+    out += fmt::format("<tr><td class=\"key\">{}</td><td class=\"wide\">{}</td></tr>\n",
+                       escape(key), escape(as_text(value)));
   }
   return out + "</table>\n";
 }

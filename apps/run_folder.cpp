@@ -9,9 +9,7 @@ namespace etude::apps {
 
 namespace {
 
-Json optional_number(const std::optional<double>& value) {
-  return value ? number(*value) : Json();
-}
+Json optional_number(const std::optional<double>& value) { return value ? number(*value) : Json(); }
 
 std::optional<double> read_optional(const Json& json, const char* key) {
   const auto found = json.find(key);

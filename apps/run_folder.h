@@ -37,13 +37,13 @@ class RunFolder {
 
 // One line of metrics.jsonl.
 struct EpochRecord {
-  int epoch = 0;                          // 1-based
-  double loss = 0;                        // mean over the training samples as they were seen
-  std::optional<double> val_loss;         // over songs; no value without a validation part
+  int epoch = 0;                   // 1-based
+  double loss = 0;                 // mean over the training samples as they were seen
+  std::optional<double> val_loss;  // over songs; no value without a validation part
   std::optional<double> accuracy, val_accuracy;
-  double lr = 0;                          // of the epoch's last step
-  double seconds = 0;                     // training and validation
-  bool best = false;                      // the best so far
+  double lr = 0;       // of the epoch's last step
+  double seconds = 0;  // training and validation
+  bool best = false;   // the best so far
 };
 void append_metrics(const std::filesystem::path& path, const EpochRecord& record);
 std::vector<EpochRecord> read_metrics(const std::filesystem::path& path);

@@ -12,11 +12,21 @@ std::string escape(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
       default:
         if (static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t') out += c;
     }
@@ -114,17 +124,20 @@ std::string line_chart_svg(const LineChart& chart) {
   }
   std::string out = open_svg(width, height, chart.title);
   out += text_at(left, 18, "start", chart.title, "title");
-  if (!(x_high >= x_low)) return out + text_at(width / 2, height / 2, "middle", "no data") + "</svg>\n";
+  if (!(x_high >= x_low))
+    return out + text_at(width / 2, height / 2, "middle", "no data") + "</svg>\n";
   if (chart.level) y_low = std::min(y_low, *chart.level), y_high = std::max(y_high, *chart.level);
   if (chart.from_zero) y_low = std::min(0.0, y_low);
-  const double margin = y_high > y_low ? 0.05 * (y_high - y_low) : std::max(1e-6, 0.1 * std::abs(y_high));
+  const double margin =
+      y_high > y_low ? 0.05 * (y_high - y_low) : std::max(1e-6, 0.1 * std::abs(y_high));
   y_high += margin;
   if (!(chart.from_zero && y_low == 0)) y_low -= margin;
   const Map x{x_low, x_high, left, width - right}, y{y_low, y_high, height - bottom, top};
 
   for (double tick : nice_ticks(y_low, y_high, 5)) {
     out += line_at(left, y(tick), width - right, y(tick), "grid");
-    out += text_at(left - 6, y(tick) + 4, "end", fmt::format("{:.3g}", std::abs(tick) < 1e-12 ? 0 : tick));
+    out += text_at(left - 6, y(tick) + 4, "end",
+                   fmt::format("{:.3g}", std::abs(tick) < 1e-12 ? 0 : tick));
   }
   for (double tick : nice_ticks(x_low, x_high, 6))
     if (tick == std::floor(tick))
@@ -159,7 +172,8 @@ std::string confusion_svg(const std::vector<std::vector<int>>& confusion,
   const auto n = static_cast<double>(names.size());
   const double cell = n <= 5 ? 70 : n <= 10 ? 52 : 38;
   std::size_t longest = 4;
-  for (const auto& name : names) longest = std::max(longest, std::min<std::size_t>(name.size(), 22));
+  for (const auto& name : names)
+    longest = std::max(longest, std::min<std::size_t>(name.size(), 22));
   const double left = 34 + 7.2 * static_cast<double>(longest), top = 10, slant = n > 5 ? 0.72 : 0;
   const double below = slant > 0 ? 30 + 5.4 * static_cast<double>(longest) : 44;
   const double width = left + n * cell + 14, height = top + n * cell + below + 16;
@@ -175,7 +189,8 @@ std::string confusion_svg(const std::vector<std::vector<int>>& confusion,
       const char* ink = part > 0.5 ? "count on" : "count";
       out += fmt::format(
           "<g><title>{} heard as {}: {} of {:.0f} ({:.1f} %)</title><rect class=\"cell{}\" "
-          "x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill-opacity=\"{:.3f}\"/>\n",
+          "x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" "
+          "fill-opacity=\"{:.3f}\"/>\n",
           escape(names[r]), escape(names[c]), confusion[r][c], total, 100 * part,
           r == c ? " diagonal" : "", x + 1, y + 1, cell - 2, cell - 2, 0.04 + 0.92 * part);
       if (confusion[r][c] > 0 || r == c) {
@@ -183,8 +198,8 @@ std::string confusion_svg(const std::vector<std::vector<int>>& confusion,
         out += text_at(x + cell / 2, y + cell / 2 + (two_lines ? -1 : 4), "middle",
                        std::to_string(confusion[r][c]), ink);
         if (two_lines)
-          out += text_at(x + cell / 2, y + cell / 2 + 14, "middle", fmt::format("{:.0f} %", 100 * part),
-                         part > 0.5 ? "share on" : "share");
+          out += text_at(x + cell / 2, y + cell / 2 + 14, "middle",
+                         fmt::format("{:.0f} %", 100 * part), part > 0.5 ? "share on" : "share");
       }
       out += "</g>\n";
     }

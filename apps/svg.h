@@ -25,9 +25,9 @@ struct LineChart {
   std::vector<Series> series;
   std::optional<double> mark_x;  // a dashed vertical line
   std::string mark_label;
-  std::optional<double> level;   // a dashed horizontal line, e.g. the majority baseline
+  std::optional<double> level;  // a dashed horizontal line, e.g. the majority baseline
   std::string level_label;
-  bool from_zero = false;        // the y axis starts at 0
+  bool from_zero = false;  // the y axis starts at 0
 };
 std::string line_chart_svg(const LineChart& chart);
 
@@ -41,9 +41,9 @@ struct ScatterPoint {
 };
 struct Scatter {
   std::string title, x_label, y_label;
-  double low = 0, high = 1;    // both axes
-  bool diagonal = false;       // where prediction equals truth
-  bool cross = false;          // the middle of both axes: quadrants
+  double low = 0, high = 1;  // both axes
+  bool diagonal = false;     // where prediction equals truth
+  bool cross = false;        // the middle of both axes: quadrants
   std::vector<ScatterPoint> points;
   std::vector<ScatterPoint> others;  // a second kind, drawn hollow below
   std::string points_name, others_name;

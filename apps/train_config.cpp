@@ -32,8 +32,7 @@ void visit_fields(Config& c, F&& f) {
   for (CLI::Validator* range : {&positive, &not_negative, &fraction, &real, &above_zero})
     range->description("");
 
-  f("dataset", c.dataset, "Data", "Kind of data set",
-    IsMember(data::dataset_kinds()));
+  f("dataset", c.dataset, "Data", "Kind of data set", IsMember(data::dataset_kinds()));
   f("data", c.data, "Data", "Root folder of the data; repeat to combine several", any);
   f("task", c.task, "Data", "What to predict [quadrants for deam and pmemo, classes otherwise]",
     IsMember(Words{"emotion9", "quadrants", "valence2", "arousal2", "va", "classes"}));
@@ -47,12 +46,12 @@ void visit_fields(Config& c, F&& f) {
     "CSV with a column `file` and any of `split`, `fold` and free columns (folder only)", any);
   f("group-by", c.group_by, "Data", "Column whose values never straddle two parts, e.g. artist",
     any);
-  f("split-file", c.split_file, "Data", "Take the split from this CSV (id,split) instead of the seed",
-    any);
+  f("split-file", c.split_file, "Data",
+    "Take the split from this CSV (id,split) instead of the seed", any);
   f("cv", c.cv, "Data", "Cross-validation: a number of folds, or the column that has them", any);
   f("val-fraction", c.val_fraction, "Data", "Share of the songs for validation", fraction);
-  f("test-fraction", c.test_fraction, "Data", "Share of the songs for the test, where none is given",
-    fraction);
+  f("test-fraction", c.test_fraction, "Data",
+    "Share of the songs for the test, where none is given", fraction);
 
   f("preset", c.preset, "Front end", "Mel spectrogram preset [chosen for the data]",
     IsMember(data::mel_preset_names()));
@@ -74,26 +73,27 @@ void visit_fields(Config& c, F&& f) {
   f("reset-head", c.reset_head, "Model", "With --init: keep the last layer as initialised", any);
 
   f("optimizer", c.optimizer, "Training", "[by the data]", IsMember(Words{"sgd", "adamw"}));
-  f("lr", c.lr, "Training", "Learning rate; the highest one of a schedule [by the data]",
-    real);
+  f("lr", c.lr, "Training", "Learning rate; the highest one of a schedule [by the data]", real);
   f("momentum", c.momentum, "Training", "Momentum of SGD", fraction);
   f("nesterov", c.nesterov, "Training", "Nesterov momentum", any);
   f("weight-decay", c.weight_decay, "Training", "On filters and linear weights [by the optimizer]",
     real);
   f("schedule", c.schedule, "Training", "Course of the learning rate [by the data]",
     IsMember(Words{"constant", "step", "cosine", "onecycle"}));
-  f("warmup", c.warmup, "Training", "Epochs of linear warm-up (not for onecycle)",
-    real);
+  f("warmup", c.warmup, "Training", "Epochs of linear warm-up (not for onecycle)", real);
   f("step-every", c.step_every, "Training", "Epochs between the drops of --schedule step",
     above_zero);
   f("gamma", c.gamma, "Training", "Factor of each drop of --schedule step", above_zero);
   f("epochs", c.epochs, "Training", "Passes over the training part [by the data]", positive);
   f("batch", c.batch, "Training", "Samples a batch [by the data]", positive);
-  f("label-smoothing", c.label_smoothing, "Training", "Smoothing of the cross-entropy", fraction);
+  f("label-smoothing", c.label_smoothing, "Training",
+    "Smoothing of the cross-entropy [by the data]", fraction);
+  f("augment", c.augment, "Training",
+    "Level, tilt and masks drawn anew for every crop [by the data]",
+    IsMember(Words{"none", "mel"}));
   f("class-weights", c.class_weights, "Training", "Weigh classes equally, or samples",
     IsMember(Words{"none", "balanced"}));
-  f("clip-grad", c.clip_grad, "Training", "Largest norm of the gradient; 0: no limit",
-    real);
+  f("clip-grad", c.clip_grad, "Training", "Largest norm of the gradient; 0: no limit", real);
   f("ema", c.ema, "Training", "Decay of the moving average of the weights; 0: none", fraction);
   f("accumulate", c.accumulate, "Training", "Batches an optimiser step", positive);
   f("patience", c.patience, "Training",
@@ -203,10 +203,11 @@ TrainConfig resume_config(const TrainConfig& saved, const TrainConfig& asked) {
       merged[name] = now[name];
       continue;
     }
-    check_usage(before[name] == now[name],
-                "train --resume: --{} is {} but the run was started with {}; leave it out, or start "
-                "a new run with another --out",
-                key, now[name].dump(), before[name].dump());
+    check_usage(
+        before[name] == now[name],
+        "train --resume: --{} is {} but the run was started with {}; leave it out, or start "
+        "a new run with another --out",
+        key, now[name].dump(), before[name].dump());
   }
   result = train_config_from_json(merged);
   result.out = asked.out;

@@ -20,30 +20,30 @@ namespace etude::apps {
 
 struct TrainConfig {
   // Data
-  std::string dataset;                // deam, pmemo, deam+pmemo, folder, idx
-  std::vector<std::string> data;      // roots
-  std::optional<std::string> task;    // emotion9, quadrants, valence2, arousal2, va, classes
-  std::string cuts = "scale";         // where the levels of an axis meet
-  std::string labels = "mended";      // DEAM's swap
-  std::string groups;                 // CSV of a `folder` data set
-  std::string group_by;               // column whose values never straddle two parts
-  std::string split_file;             // a split.csv to take over
-  std::string cv;                     // folds: a number, or a column
+  std::string dataset;              // deam, pmemo, deam+pmemo, folder, idx
+  std::vector<std::string> data;    // roots
+  std::optional<std::string> task;  // emotion9, quadrants, valence2, arousal2, va, classes
+  std::string cuts = "scale";       // where the levels of an axis meet
+  std::string labels = "mended";    // DEAM's swap
+  std::string groups;               // CSV of a `folder` data set
+  std::string group_by;             // column whose values never straddle two parts
+  std::string split_file;           // a split.csv to take over
+  std::string cv;                   // folds: a number, or a column
   double val_fraction = 0.15, test_fraction = 0.15;
 
   // Front end
   std::optional<std::string> preset;
-  std::vector<std::string> mel;       // NAME=VALUE overrides
-  std::optional<int> width;           // frames of a training crop; 0: the longest item
-  std::optional<int> window_step;     // frames between evaluation windows; 0: the width
-  std::string cache;                  // folder of the feature cache; "none": no cache
-  bool strict = false;                // a damaged audio file is an error
+  std::vector<std::string> mel;    // NAME=VALUE overrides
+  std::optional<int> width;        // frames of a training crop; 0: the longest item
+  std::optional<int> window_step;  // frames between evaluation windows; 0: the width
+  std::string cache;               // folder of the feature cache; "none": no cache
+  bool strict = false;             // a damaged audio file is an error
 
   // Model
   std::string model = "resnet18";
   int hidden = 10, blocks = 2, padding = 1;  // TinyVGG
   double dropout = 0;
-  std::string init;                   // weights to start from
+  std::string init;  // weights to start from
   bool reset_head = false;
 
   // Optimisation
@@ -52,28 +52,29 @@ struct TrainConfig {
   double momentum = 0.9;
   bool nesterov = false;
   std::optional<double> weight_decay;
-  std::optional<std::string> schedule;   // constant, step, cosine, onecycle
-  double warmup = 0;                     // epochs
-  double step_every = 10, gamma = 0.1;   // epochs, factor: of `step`
+  std::optional<std::string> schedule;  // constant, step, cosine, onecycle
+  double warmup = 0;                    // epochs
+  double step_every = 10, gamma = 0.1;  // epochs, factor: of `step`
   std::optional<int> epochs;
   std::optional<int> batch;
-  double label_smoothing = 0;
-  std::string class_weights = "none";    // none, balanced
-  double clip_grad = 0;                  // 0: off
-  double ema = 0;                        // decay of the averaged weights; 0: off
-  int accumulate = 1;                    // batches an optimiser step
-  std::optional<int> patience;           // epochs without improvement before stopping; 0: never
-  std::string monitor = "loss";          // what validation is judged by: loss, accuracy
+  std::optional<double> label_smoothing;
+  std::optional<std::string> augment;  // none, mel
+  std::string class_weights = "none";  // none, balanced
+  double clip_grad = 0;                // 0: off
+  double ema = 0;                      // decay of the averaged weights; 0: off
+  int accumulate = 1;                  // batches an optimiser step
+  std::optional<int> patience;         // epochs without improvement before stopping; 0: never
+  std::string monitor = "loss";        // what validation is judged by: loss, accuracy
 
   // Run
   std::string out;
   bool resume = false;
   std::int64_t seed = 0;
-  int threads = 0;                       // 0: all
+  int threads = 0;  // 0: all
   std::string device = "auto";
-  std::int64_t max_steps = 0;            // stop after so many optimiser steps, as if interrupted
+  std::int64_t max_steps = 0;  // stop after so many optimiser steps, as if interrupted
 
-  std::set<std::string> given;           // the keys set on the command line or in a config file
+  std::set<std::string> given;  // the keys set on the command line or in a config file
 };
 
 // Adds the options to a subcommand; they write into `config`, which must outlive the parse.

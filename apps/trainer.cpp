@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/augment.h"
 #include "apps/evaluate.h"
 #include "apps/interrupt.h"
 #include "apps/progress.h"
@@ -37,7 +38,8 @@ Schedule make_schedule(const TrainConfig& c, Index steps_per_epoch) {
                                      : Schedule::constant;
   s.total_steps = steps_per_epoch * *c.epochs;
   s.warmup_steps = std::lround(c.warmup * static_cast<double>(steps_per_epoch));
-  s.step_every = std::max<Index>(1, std::lround(c.step_every * static_cast<double>(steps_per_epoch)));
+  s.step_every =
+      std::max<Index>(1, std::lround(c.step_every * static_cast<double>(steps_per_epoch)));
   s.gamma = c.gamma;
   return s;
 }
@@ -101,18 +103,20 @@ Trainer::Trainer(const TrainJob& job) : job_(job) {
   options.training = true;
   options.drop_last = true;  // a batch of one has no batch statistics
   options.seed = static_cast<std::uint64_t>(c.seed);
+  if (*c.augment == "mel") options.augment = augment_mel;
   train_ = std::make_unique<data::Loader>(job_.dataset, job_.features, job_.spec.statistics,
                                           job_.spec.task, job_.split.train, options);
   if (!job_.split.val.empty()) {
     options.training = false;
     options.drop_last = false;
-    options.window_step = std::max(
-        job_.spec.window_step, longest(job_.features, job_.split.val) / validation_windows);
+    options.augment = nullptr;
+    options.window_step = std::max(job_.spec.window_step,
+                                   longest(job_.features, job_.split.val) / validation_windows);
     val_ = std::make_unique<data::Loader>(job_.dataset, job_.features, job_.spec.statistics,
                                           job_.spec.task, job_.split.val, options);
   }
   schedule_ = make_schedule(c, (train_->batches() + c.accumulate - 1) / c.accumulate);
-  cross_entropy_.label_smoothing = c.label_smoothing;
+  cross_entropy_.label_smoothing = *c.label_smoothing;
   if (c.class_weights == "balanced" && !job_.spec.task.regression())
     cross_entropy_.class_weights = balanced_weights(job_);
 }
@@ -125,9 +129,10 @@ void Trainer::restore() {
   const std::string now = where_it_runs(job_.device);
   const std::string before = load_training_state(RunFolder(job_.folder).state(), state());
   if (before != now)
-    note(fmt::format("warning: the run was saved on {} and goes on on {}; it will not be bit for "
-                     "bit what an uninterrupted run gives",
-                     before, now));
+    note(
+        fmt::format("warning: the run was saved on {} and goes on on {}; it will not be bit for "
+                    "bit what an uninterrupted run gives",
+                    before, now));
   // Epochs that were recorded but not saved will be run and recorded again.
   truncate_metrics(RunFolder(job_.folder).metrics(), progress_.epoch);
 }
@@ -147,14 +152,14 @@ void Trainer::optimizer_step() {
 }
 
 bool Trainer::must_stop() const {
-  return interrupted() ||
-         (job_.config.max_steps > 0 && progress_.step >= job_.config.max_steps);
+  return interrupted() || (job_.config.max_steps > 0 && progress_.step >= job_.config.max_steps);
 }
 
 bool Trainer::train_epoch() {
   const int batches = train_->batches(), accumulate = job_.config.accumulate;
-  ProgressBar bar(fmt::format("{}epoch {}/{}", job_.label, progress_.epoch + 1, *job_.config.epochs),
-                  batches, "batches");
+  ProgressBar bar(
+      fmt::format("{}epoch {}/{}", job_.label, progress_.epoch + 1, *job_.config.epochs), batches,
+      "batches");
   const double seconds_before = progress_.seconds;
   const auto start = Clock::now();
   model_->train(true);
@@ -168,10 +173,11 @@ bool Trainer::train_epoch() {
     const Tensor outputs = (*model_)(batch.x.to(job_.device));
     const Tensor mean_loss = loss(batch, outputs);
     const double value = mean_loss.item();
-    check(std::isfinite(value),
-          "train: the loss became {} at epoch {}, step {} (learning rate {:.3g}); try a lower --lr, "
-          "--clip-grad 1, or a longer --warmup. What was saved before stays in {}",
-          value, progress_.epoch + 1, progress_.step + 1, optimizer_->lr(), job_.folder.string());
+    check(
+        std::isfinite(value),
+        "train: the loss became {} at epoch {}, step {} (learning rate {:.3g}); try a lower --lr, "
+        "--clip-grad 1, or a longer --warmup. What was saved before stays in {}",
+        value, progress_.epoch + 1, progress_.step + 1, optimizer_->lr(), job_.folder.string());
     backward(mean_loss, 1.0 / group);
 
     const auto n = static_cast<Index>(batch.items.size());
@@ -191,8 +197,9 @@ bool Trainer::train_epoch() {
       optimizer_step();
       if (must_stop()) break;
     }
-    bar.update(progress_.batch, fmt::format("loss {:.4f}", progress_.loss_sum /
-                                                               static_cast<double>(progress_.samples)));
+    bar.update(
+        progress_.batch,
+        fmt::format("loss {:.4f}", progress_.loss_sum / static_cast<double>(progress_.samples)));
   }
   progress_.seconds = seconds_before + seconds_since(start);
   return progress_.batch == batches;
@@ -271,8 +278,9 @@ Trainer::Outcome Trainer::run() {
     if (interrupted()) {
       save_weights(RunFolder(job_.folder).last());
       save_state_file();
-      note(fmt::format("interrupted after step {}; saved. Go on with: etude train --resume --out {}",
-                       progress_.step, job_.folder.string()));
+      note(
+          fmt::format("interrupted after step {}; saved. Go on with: etude train --resume --out {}",
+                      progress_.step, job_.folder.string()));
       throw Interrupted{};
     }
     if (!progress_.done && must_stop()) {

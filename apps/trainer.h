@@ -20,14 +20,14 @@ namespace etude::apps {
 
 // What is trained, on what, and where it goes. References must outlive the trainer.
 struct TrainJob {
-  const TrainConfig& config;          // complete: every default filled in
+  const TrainConfig& config;  // complete: every default filled in
   const data::Dataset& dataset;
   const data::FeatureSet& features;
   const data::Split& split;
   const ModelSpec& spec;
-  std::filesystem::path folder;       // exists
+  std::filesystem::path folder;  // exists
   Device device;
-  std::string label;                  // before "epoch 3/20", e.g. "fold 2/10 "
+  std::string label;  // before "epoch 3/20", e.g. "fold 2/10 "
 };
 
 class Trainer {
@@ -48,10 +48,10 @@ class Trainer {
   const Progress& progress() const { return progress_; }
 
  private:
-  bool train_epoch();                 // false: stopped within it, by signal or step limit
+  bool train_epoch();  // false: stopped within it, by signal or step limit
   Tensor loss(const data::Batch& batch, const Tensor& outputs) const;
   void optimizer_step();
-  void finish_epoch();                // validation, records, checkpoints
+  void finish_epoch();  // validation, records, checkpoints
   void save_weights(const std::filesystem::path& path);
   void save_state_file();
   bool must_stop() const;

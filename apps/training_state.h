@@ -11,22 +11,22 @@ namespace etude::apps {
 
 // Where the run stands. Sums belong to the epoch in progress.
 struct Progress {
-  int epoch = 0;          // epochs finished
-  int batch = 0;          // batches of the current epoch that have been used
-  Index step = 0;         // optimiser steps in all
-  double loss_sum = 0;    // of the loss over samples
+  int epoch = 0;        // epochs finished
+  int batch = 0;        // batches of the current epoch that have been used
+  Index step = 0;       // optimiser steps in all
+  double loss_sum = 0;  // of the loss over samples
   Index samples = 0;
   Index correct = 0;
-  double seconds = 0;     // of the epoch in progress
+  double seconds = 0;          // of the epoch in progress
   std::optional<double> best;  // the least monitored value so far
-  int best_epoch = 0;     // 1-based
-  bool done = false;      // all epochs, or stopped early
+  int best_epoch = 0;          // 1-based
+  bool done = false;           // all epochs, or stopped early
 };
 
 struct TrainingState {
   Module& model;
   Optimizer& optimizer;
-  Ema* ema = nullptr;     // optional
+  Ema* ema = nullptr;  // optional
   Progress& progress;
 };
 

@@ -2,11 +2,11 @@
 
 #include <fluidsynth.h>
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 #include <png.h>
 #include <sndfile.h>
 #include <soxr.h>
 #include <zlib.h>
+#include <nlohmann/json.hpp>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -36,10 +36,10 @@ std::vector<std::pair<std::string, std::string>> library_versions() {
       {"fluidsynth", fluid_version_str()},
       {"zlib", zlibVersion()},
       {"libpng", png_get_libpng_ver(nullptr)},
-      {"fmt", fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
-      {"nlohmann-json",
-       fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR,
-                   NLOHMANN_JSON_VERSION_PATCH)},
+      {"fmt",
+       fmt::format("{}.{}.{}", FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
+      {"nlohmann-json", fmt::format("{}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
+                                    NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
       {"CLI11", CLI11_VERSION},
   };
 }

@@ -87,11 +87,9 @@ double position(double valence_part, double arousal_part, Affect affect, double 
 
 Cues draw_cues(Affect affect, double noise, Generator& random) {
   Cues cues;
-  const double v = affect.valence;
   cues.tempo = 62 * std::exp2(1.25 * position(0.15, 0.85, affect, 0.13 * noise, random));
   cues.tempo = std::clamp(cues.tempo, 54.0, 168.0);
-  // noise = 0 makes the choice a threshold.
-  cues.major = v - 0.5 + 0.17 * noise * random.normal() > 0;
+  cues.major = affect.valence - 0.5 + 0.17 * noise * random.normal() > 0;
   cues.dissonance = clamp01(0.85 * (1 - position(1.15, -0.15, affect, 0.16 * noise, random)) - 0.1);
   cues.register_key =
       std::clamp(mix(63, 76, position(0.75, 0.25, affect, 0.30 * noise, random)), 54.0, 86.0);
@@ -262,7 +260,7 @@ class Composer {
     // A phrase of two bars sets out below or above the middle, so that it can rise or fall.
     if (bar % 2 == 0) line_ = static_cast<int>(std::lround(-4 * song_.cues.contour));
     const int middle = static_cast<int>(std::lround(now_.register_key)) - tonic_;
-    const int base = middle - (middle % 12 + 12) % 12;  // a tonic-less octave below the middle
+    const int base = middle - (middle % 12 + 12) % 12;  // the tonic at or below is base + tonic_
     const double offset = (middle - base) * 7.0 / 12;   // the middle, in degrees above it
     for (int step = 0; step < kSteps; ++step) {
       if (!motif.onset[step]) continue;
@@ -333,7 +331,7 @@ class Composer {
     if (activity >= 1.6) {
       for (int beat = 0; beat < 4; ++beat) {
         double at = beat * 4;
-        if (random_.uniform() < now_.irregularity) at += 2 * random_.uniform() < 1 ? 1 : 3;
+        if (random_.uniform() < now_.irregularity) at += random_.uniform() < 0.5 ? 1 : 3;
         for (const int key : keys) add(bar, at, 3 * now_.duty, kPad, key, soft);
       }
     }

@@ -2,7 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <cctype>
+#include <cmath>
+#include <limits>
 
+#include "apps/augment.h"
 #include "apps/defaults.h"
 #include "apps/linear_floor.h"
 #include "apps/model_spec.h"
@@ -48,11 +51,13 @@ std::string xml_fault(const std::string& text) {
       if (text[end] == '<') return "raw < at " + std::to_string(end);
       if (quote ? text[end] == quote : text[end] == '"' || text[end] == '\'')
         quote = quote ? 0 : text[end];
-      if (!quote && text[end] == '=' && text[end + 1] != '"') return "no quote at " + std::to_string(end);
+      if (!quote && text[end] == '=' && text[end + 1] != '"')
+        return "no quote at " + std::to_string(end);
     }
     if (end >= text.size()) return "open tag at " + std::to_string(at);
     std::size_t name_end = at + 1;
-    while (std::isalnum(static_cast<unsigned char>(text[name_end])) || text[name_end] == '/') ++name_end;
+    while (std::isalnum(static_cast<unsigned char>(text[name_end])) || text[name_end] == '/')
+      ++name_end;
     const std::string name = text.substr(at + 1, name_end - at - 1);
     if (name[0] == '/') {
       if (open.empty() || open.back() != name.substr(1)) return name + " at " + std::to_string(at);
@@ -115,7 +120,10 @@ void write_example_run(const RunFolder& folder, const Json& evaluation) {
               {"spec", to_json(example_spec())},
               {"environment", {{"device", "cpu"}, {"libraries", {{"gcc", "12"}}}}},
               {"data",
-               {{"train", part}, {"val", part}, {"test", part}, {"notes", {"mended <1>"}},
+               {{"train", part},
+                {"val", part},
+                {"test", part},
+                {"notes", {"mended <1>"}},
                 {"warnings", Json::array()}}}});
   append_metrics(folder.metrics(), {1, 1.0, 1.1, 0.4, 0.35, 1e-3, 2.0, true});
   append_metrics(folder.metrics(), {2, 0.9, 1.2, 0.5, 0.45, 5e-4, 2.0, false});
@@ -139,8 +147,8 @@ TEST_SUITE("apps") {
     CHECK(*back.lr == 0.1 + 0.2);
     CHECK(back.seed == 9007199254740993);
     CHECK(!back.batch.has_value());
-    CHECK_THROWS_WITH_AS(train_config_from_json({{"epochs", "seven"}}),
-                         doctest::Contains("epochs"), Error);
+    CHECK_THROWS_WITH_AS(train_config_from_json({{"epochs", "seven"}}), doctest::Contains("epochs"),
+                         Error);
   }
 
   TEST_CASE("a resumed run keeps what decides about its result") {
@@ -222,6 +230,39 @@ TEST_SUITE("apps") {
   }
 }
 
+TEST_SUITE("augment") {
+  TEST_CASE("draws follow the generator, masks stay small, numbers stay near") {
+    constexpr int height = 20, width = 40;
+    int changed = 0;
+    double shift = 0;
+    for (std::uint64_t sample = 0; sample < 200; ++sample) {
+      std::vector<float> x(height * width, 1.0f), again = x;
+      Generator a(7, sample * 1000), b(7, sample * 1000);
+      augment_mel(x.data(), height, width, a);
+      augment_mel(again.data(), height, width, b);
+      CHECK(x == again);
+      int masked = 0;
+      for (float value : x) {
+        CHECK(std::abs(value) < 3);
+        masked += value == 0;
+        if (value != 0) shift += value - 1;
+        changed += value != 1;
+      }
+      // Two masks of at most 3 bands and two of at most 7 frames.
+      CHECK(masked <= 2 * 3 * width + 2 * 7 * height);
+    }
+    CHECK(changed > 190 * height * width);
+    CHECK(std::abs(shift / (200 * height * width)) < 0.05);  // no drift: 0.15 / sqrt(200) = 0.011
+  }
+
+  TEST_CASE("one band and one frame are not too small") {
+    float x = 1;
+    Generator random(1);
+    for (int i = 0; i < 50; ++i) augment_mel(&x, 1, 1, random);
+    CHECK(std::isfinite(x));
+  }
+}
+
 TEST_SUITE("report") {
   TEST_CASE("the checker finds faults") {
     CHECK(xml_fault("<a x=\"1\"><b/>t &amp; u</a>").empty());
@@ -230,8 +271,8 @@ TEST_SUITE("report") {
   }
 
   TEST_CASE("pages are well-formed, whole, and hide nothing odd") {
-    Json regression = {{"split", "test"}, {"n", 2}, {"windows", 8}, {"loss", 0.02},
-                       {"scale", {1, 9}}};
+    Json regression = {
+        {"split", "test"}, {"n", 2}, {"windows", 8}, {"loss", 0.02}, {"scale", {1, 9}}};
     for (const char* metric : {"r2", "rmse", "pearson", "ccc"})
       regression[metric] = {{"valence", 0.25}, {"arousal", 0.5}};
     regression["mean_predictor"] = {{"rmse", {{"valence", 1.1}, {"arousal", 1.3}}}};
@@ -332,8 +373,9 @@ TEST_SUITE("linear-floor") {
     CHECK(mean_accuracy(p, set, task) == 1.0);
     const TemporaryFolder folder;
     floor.save(folder / "linear.safetensors");
-    CHECK(LinearFloor::load(folder / "linear.safetensors").predict(feats, split.test).song_outputs ==
-          p.song_outputs);
+    CHECK(
+        LinearFloor::load(folder / "linear.safetensors").predict(feats, split.test).song_outputs ==
+        p.song_outputs);
     CHECK(LinearFloor::fit(set, feats, task, split).predict(feats, split.test).song_outputs ==
           p.song_outputs);
 

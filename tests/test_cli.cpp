@@ -56,16 +56,28 @@ struct Corpora {
     write_tone_corpus(tones, 24);
   }
   Words train_idx(const std::string& out, int epochs = 4) const {
-    return {"train",   "--dataset", "idx",      "--data", idx,
-            "--model", "tinyvgg",   "--hidden", "4",      "--epochs",
-            std::to_string(epochs), "--batch",  "16",     "--out", out};
+    return {"train",
+            "--dataset",
+            "idx",
+            "--data",
+            idx,
+            "--model",
+            "tinyvgg",
+            "--hidden",
+            "4",
+            "--epochs",
+            std::to_string(epochs),
+            "--batch",
+            "16",
+            "--out",
+            out};
   }
   // Trained on first use.
   const std::string& tone_model() {
     if (!std::filesystem::exists(tone_run)) {
-      const CliResult result = run_etude({"train", "--dataset", "folder", "--data", tones, "--model",
-                                          "vgg4", "--epochs", "8", "--batch", "8", "--cache",
-                                          "none", "--out", tone_run});
+      const CliResult result =
+          run_etude({"train", "--dataset", "folder", "--data", tones, "--model", "vgg4", "--epochs",
+                     "8", "--batch", "8", "--cache", "none", "--out", tone_run});
       CAPTURE(result.err);
       REQUIRE(result.code == 0);
     }
@@ -156,10 +168,11 @@ TEST_SUITE("cli.input") {
     check_fails({"eval", missing}, 1, {"nowhere"});
     check_fails({"eval", folder.path()}, 1, {"run folder"});
     check_fails({"train", "--resume", "--out", missing}, 1, {"nowhere", "run.json"});
-    check_fails({"train", "--dataset", "idx", "--data", corpora().idx, "--task", "va", "--out", out},
-                2, {"--task va"});
+    check_fails(
+        {"train", "--dataset", "idx", "--data", corpora().idx, "--task", "va", "--out", out}, 2,
+        {"--task va"});
 
-    const Words train = {"train", "--dataset", "folder", "--data", corpora().tones, "--cache",
+    const Words train = {"train", "--dataset", "folder", "--data",   corpora().tones, "--cache",
                          "none",  "--out",     out,      "--groups", groups};
     write_all(groups, "path,split\nlow/0.wav,test\n");
     check_fails(train, 1, {"g.csv", "file"});
@@ -176,9 +189,10 @@ TEST_SUITE("cli.input") {
       return std::string(folder / name);
     };
     const std::string text = bad("text.mp3", "This is not music.\n" + std::string(3000, 'x'));
-    const std::string m4a =
-        bad("song.m4a", std::string("\0\0\0\x20" "ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0", 32) +
-                            std::string(4000, '\1'));
+    const std::string m4a = bad("song.m4a", std::string("\0\0\0\x20"
+                                                        "ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0",
+                                                        32) +
+                                                std::string(4000, '\1'));
     const std::string empty = bad("empty.wav", "");
     for (const std::string& file : {text, m4a, empty, std::string(folder / "missing.mp3")}) {
       check_fails({"predict", run, file}, 1, {std::filesystem::path(file).filename()});
@@ -308,8 +322,9 @@ TEST_SUITE("cli.train") {
       CAPTURE(first.err);
       REQUIRE(first.code == 0);
       CHECK(records(parts).size() < 4);
-      REQUIRE(run_etude({"train", "--resume", "--out", parts, "--max-steps", "13", "--threads", "1"})
-                  .code == 0);
+      REQUIRE(
+          run_etude({"train", "--resume", "--out", parts, "--max-steps", "13", "--threads", "1"})
+              .code == 0);
       const CliResult rest = run_etude({"train", "--resume", "--out", parts});
       CAPTURE(rest.err);
       REQUIRE(rest.code == 0);
@@ -371,9 +386,9 @@ TEST_SUITE("cli.train") {
   TEST_CASE("cross-validation: a run a fold, mean and spread") {
     const TemporaryFolder folder;
     const std::string out = folder / "cv";
-    const CliResult result = run_etude({"train", "--dataset", "folder", "--data", corpora().tones,
-                                        "--model", "linear", "--epochs", "20", "--cache", "none",
-                                        "--cv", "3", "--out", out});
+    const CliResult result =
+        run_etude({"train", "--dataset", "folder", "--data", corpora().tones, "--model", "linear",
+                   "--epochs", "20", "--cache", "none", "--cv", "3", "--out", out});
     CAPTURE(result.err);
     REQUIRE(result.code == 0);
     const Json cv = Json::parse(read_all(out + "/cv.json"));
@@ -400,8 +415,9 @@ TEST_SUITE("cli.tools") {
     CHECK(json["threads"] >= 1);
     CHECK(!json["instruction_sets"].empty());
     CHECK(run_etude({"info"}).out.find("instruction set") != std::string::npos);
-    const CliResult summary = run_etude({"summary", "--model", "tinyvgg", "--blocks", "3", "--hidden",
-                                         "10", "--input", "64x1200x1", "--outputs", "9"});
+    const CliResult summary =
+        run_etude({"summary", "--model", "tinyvgg", "--blocks", "3", "--hidden", "10", "--input",
+                   "64x1200x1", "--outputs", "9"});
     CHECK(summary.code == 0);
     CHECK(summary.out.find("112,659") != std::string::npos);
   }
@@ -429,8 +445,8 @@ TEST_SUITE("cli.tools") {
         run_etude({"data", "verify", corpora().tones, "--dataset", "folder", "--json"});
     REQUIRE(verify.code == 0);
     CHECK(Json::parse(verify.out).is_object());
-    const Words prepare = {"data",    "prepare",      corpora().tones, "--dataset", "folder",
-                           "--cache", folder / "cache"};
+    const Words prepare = {"data",   "prepare", corpora().tones, "--dataset",
+                           "folder", "--cache", folder / "cache"};
     CHECK(run_etude(prepare).out.find("48 items ready (0 were") != std::string::npos);
     CHECK(run_etude(prepare).out.find("48 items ready (48 were") != std::string::npos);
   }

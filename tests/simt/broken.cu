@@ -34,7 +34,7 @@ __global__ void bad_mask(int* out) {
 }
 
 __global__ void mask_mismatch(int* out) {
-  const unsigned mask = threadIdx.x < 16 ? ~0u : 0xFFFF0000u;
+  const unsigned mask = threadIdx.x < 16 ? ~0u : 0xFFFFFFFEu;
   out[threadIdx.x] = __shfl_xor_sync(mask, static_cast<int>(threadIdx.x), 1);  // @mask_mismatch
 }
 

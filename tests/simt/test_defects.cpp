@@ -90,7 +90,7 @@ TEST_CASE("every kind of mistake is found and placed") {
     const auto entry = kExpected.find(kernel.name);
     if (entry == kExpected.end()) continue;
     const Expected& expected = entry->second;
-    CAPTURE(kernel.name);
+    CAPTURE(entry->first);
     if (expected.found == Expected::CountingOnlyHarmful && !kCounting) continue;
     // A copy that is done at once needs no wait.
     const bool nothing_pending =

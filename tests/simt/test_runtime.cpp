@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <stdexcept>
 
 #include "device_array.h"
 #include "kernels/simt/examples/examples.h"

@@ -16,7 +16,6 @@ namespace simt::detail {
 
 namespace {
 
-constexpr std::size_t kStackBytes = 64 * 1024;
 struct sigaction previous_segv, previous_bus;
 
 [[noreturn]] void land() { Worker::in_kernel().report_fault(); }
@@ -61,29 +60,34 @@ void on_fault(int number, siginfo_t* info, void* raw) {
 
 }  // namespace
 
-void install_fault_handler() {
+FaultHandler::FaultHandler() {
+  struct sigaction action {};
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGSEGV, &action, &previous_segv);
+  sigaction(SIGBUS, &action, &previous_bus);
+#if defined(__SANITIZE_ADDRESS__)
+  // A sanitizer's report names the line; the rest is ours to say.
   static std::once_flag once;
   std::call_once(once, [] {
-    struct sigaction action {};
-    action.sa_sigaction = on_fault;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, &action, &previous_segv);
-    sigaction(SIGBUS, &action, &previous_bus);
-#if defined(__SANITIZE_ADDRESS__)
-    // A sanitizer's report names the line; the rest is ours to say.
     __sanitizer_set_death_callback([] {
       if (const Worker* worker = Worker::running())
         std::fprintf(stderr, "simt: found in %s\n", worker->whereabouts().c_str());
     });
-#endif
   });
+#endif
 }
 
-SignalStack::SignalStack() : memory_(new char[kStackBytes]) {
+FaultHandler::~FaultHandler() {
+  sigaction(SIGSEGV, &previous_segv, nullptr);
+  sigaction(SIGBUS, &previous_bus, nullptr);
+}
+
+SignalStack::SignalStack(char* memory) {
   stack_t stack{};
-  stack.ss_sp = memory_.get();
-  stack.ss_size = kStackBytes;
+  stack.ss_sp = memory;
+  stack.ss_size = kBytes;
   sigaltstack(&stack, &before_);
 }
 

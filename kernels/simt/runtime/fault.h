@@ -3,25 +3,31 @@
 
 #include <signal.h>
 
-#include <memory>
+#include <cstddef>
 
 namespace simt::detail {
 
-// Once a program: SIGSEGV and SIGBUS come here first; those that are not a kernel's go on to
-// whoever handled them before.
-void install_fault_handler();
+// While it lives, SIGSEGV and SIGBUS come here first; those that are not a kernel's go on to whoever
+// handled them before. One at a time.
+class FaultHandler {
+ public:
+  FaultHandler();
+  ~FaultHandler();
+  FaultHandler(const FaultHandler&) = delete;
+  FaultHandler& operator=(const FaultHandler&) = delete;
+};
 
-// A stack for the calling host thread's signals: a fibre's own may be what overflowed. Puts back
-// what was there before.
+// While it lives, the calling host thread takes its signals on `memory`: a fibre's own stack may be
+// what overflowed.
 class SignalStack {
  public:
-  SignalStack();
+  static constexpr std::size_t kBytes = 64 * 1024;
+  explicit SignalStack(char* memory);
   ~SignalStack();
   SignalStack(const SignalStack&) = delete;
   SignalStack& operator=(const SignalStack&) = delete;
 
  private:
-  std::unique_ptr<char[]> memory_;
   stack_t before_{};
 };
 

@@ -205,7 +205,6 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
   // One kernel at a time, as if all streams were one.
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
-  install_fault_handler();
   Launch launch;
   launch.kernel = function;
   launch.run_thread = run_thread;
@@ -222,7 +221,10 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
   launch.dynamic_bytes = config.dynamicSmemBytes;
   launch.options = options();
   launch.arrays = arrays_to_poison(kernel);
-  Pool::get().run(launch, host_threads_for(launch));
+  {
+    const FaultHandler handler;
+    Pool::get().run(launch, host_threads_for(launch));
+  }
   if (launch_finished) launch_finished(launch);
 
   std::vector<Finding> findings = launch.take_findings();

@@ -12,10 +12,6 @@ std::mutex handler_mutex;
 ReportHandler handler = [](const Report& report) {
   std::fprintf(stderr, "%s\n", to_string(report).c_str());
 };
-
-std::string index_text(Index3 i) {
-  return "(" + std::to_string(i.x) + "," + std::to_string(i.y) + "," + std::to_string(i.z) + ")";
-}
 }  // namespace
 
 const char* to_string(Defect defect) {
@@ -37,10 +33,12 @@ const char* to_string(Defect defect) {
 }
 
 std::string to_string(const Report& r) {
-  std::string text = "simt: " + std::string(to_string(r.defect)) + " in " + r.kernel + ", block " +
-                     index_text(r.block) + ", thread " + index_text(r.thread);
-  if (!r.file.empty()) text += ", " + r.file + ":" + std::to_string(r.line);
-  return text + ": " + r.message;
+  std::string text = "simt: ";
+  text.append(to_string(r.defect)).append(" in ").append(r.kernel);
+  text.append(", block ").append(detail::to_string(r.block));
+  text.append(", thread ").append(detail::to_string(r.thread));
+  if (!r.file.empty()) text.append(", ").append(r.file).append(":").append(std::to_string(r.line));
+  return text.append(": ").append(r.message);
 }
 
 ReportHandler set_report_handler(ReportHandler next) {
@@ -50,6 +48,12 @@ ReportHandler set_report_handler(ReportHandler next) {
 }
 
 namespace detail {
+
+std::string to_string(Index3 i) {
+  char text[48];
+  std::snprintf(text, sizeof text, "(%u,%u,%u)", i.x, i.y, i.z);
+  return text;
+}
 
 cuda::cudaError_t error_of(Defect defect) {
   switch (defect) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "kernels/simt/simt.h"
@@ -16,6 +17,8 @@ struct Finding {
 };
 
 cuda::cudaError_t error_of(Defect);
+
+std::string to_string(Index3 index);  // "(1,0,0)"
 
 // Fills in the source lines and calls the handler.
 void deliver(std::vector<Finding>& findings);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/fault.h"
 
 namespace simt::cuda {
 constinit thread_local uint3 threadIdx{};
@@ -24,6 +25,8 @@ namespace {
 thread_local Worker* running_worker = nullptr;
 
 constexpr std::size_t kFaultStack = 64 * 1024;
+
+Index3 index3(cuda::uint3 i) { return {i.x, i.y, i.z}; }
 }  // namespace
 
 bool same_place(Site a, Site b) {
@@ -32,7 +35,8 @@ bool same_place(Site a, Site b) {
 
 std::string to_string(Site site) { return std::string(site.file) + ":" + std::to_string(site.line); }
 
-Worker::Worker() : fault_stack_(new char[kFaultStack]) {}
+Worker::Worker()
+    : signal_stack_(new char[SignalStack::kBytes]), fault_stack_(new char[kFaultStack]) {}
 
 Worker& Worker::mine() {
   thread_local Worker worker;
@@ -50,6 +54,7 @@ Worker& Worker::in_kernel() {
 void* Worker::fault_stack_top() { return fault_stack_.get() + kFaultStack; }
 
 void Worker::run(Launch& launch) {
+  const SignalStack signals(signal_stack_.get());
   set_up(launch);
   if (observer_) observer_->begin_launch(launch);
   for (;;) {
@@ -334,14 +339,12 @@ void Worker::report_deadlock() {
 // ---- findings ------------------------------------------------------------------------------------
 
 std::string Worker::thread_text(unsigned i) const {
-  const cuda::uint3 t = threads_[i].index;
-  return "(" + std::to_string(t.x) + "," + std::to_string(t.y) + "," + std::to_string(t.z) + ")";
+  return to_string(index3(threads_[i].index));
 }
 
 std::string Worker::whereabouts() const {
-  const cuda::uint3 b = cuda::blockIdx;
-  return launch_->name + ", block (" + std::to_string(b.x) + "," + std::to_string(b.y) + "," +
-         std::to_string(b.z) + "), thread " + thread_text(running_);
+  return launch_->name + ", block " + to_string(index3(cuda::blockIdx)) + ", thread " +
+         thread_text(running_);
 }
 
 bool Worker::is_shared(const void* address, std::size_t bytes) const {
@@ -355,8 +358,6 @@ bool Worker::is_shared(const void* address, std::size_t bytes) const {
 }
 
 namespace {
-Index3 index3(cuda::uint3 i) { return {i.x, i.y, i.z}; }
-
 Finding finding(const Launch& launch, std::uint64_t position, cuda::uint3 thread, Defect defect,
                 const Site* site, const void* pc, std::string message) {
   Finding f;

@@ -13,7 +13,6 @@
 
 #include "kernels/simt/runtime/context.h"
 #include "kernels/simt/runtime/copies.h"
-#include "kernels/simt/runtime/fault.h"
 #include "kernels/simt/runtime/launch.h"
 #include "kernels/simt/runtime/observer.h"
 #include "kernels/simt/runtime/stacks.h"
@@ -187,8 +186,8 @@ class Worker {
   const void* host_low_ = nullptr;
   std::size_t host_bytes_ = 0;
   bool in_block_ = false;
-  SignalStack signal_stack_;
-  std::unique_ptr<char[]> fault_stack_;  // where report_fault() runs
+  std::unique_ptr<char[]> signal_stack_;  // where the signal handler runs
+  std::unique_ptr<char[]> fault_stack_;   // where report_fault() runs
   std::unique_ptr<Observer> observer_;
 };
 

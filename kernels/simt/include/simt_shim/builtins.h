@@ -9,10 +9,12 @@ namespace simt::cuda {
 
 // Real variables rather than macros: cudaLaunchConfig_t has members called gridDim and blockDim.
 // Not const, or the compiler would keep their values across a barrier, where threads change.
-extern constinit thread_local uint3 threadIdx;
-extern constinit thread_local uint3 blockIdx;
-extern constinit thread_local dim3 blockDim;
-extern constinit thread_local dim3 gridDim;
+#define SIMT_INDEX extern constinit thread_local __attribute__((tls_model("initial-exec")))
+SIMT_INDEX uint3 threadIdx;
+SIMT_INDEX uint3 blockIdx;
+SIMT_INDEX dim3 blockDim;
+SIMT_INDEX dim3 gridDim;
+#undef SIMT_INDEX
 inline constexpr int warpSize = 32;
 
 inline void __syncthreads(SIMT_SITE) { detail::block_barrier(site); }
