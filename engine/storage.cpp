@@ -28,7 +28,7 @@ class CachingAllocator {
       block_bytes = wanted;
       block = allocate_fenced(bytes);
     } else if (const auto hit = free_.lower_bound(wanted);
-        hit != free_.end() && hit->first <= wanted + wanted / 4) {
+               hit != free_.end() && hit->first <= wanted + wanted / 4) {
       block_bytes = hit->first;
       block = hit->second;
       stats_.cached -= block_bytes;

@@ -135,7 +135,7 @@ struct PhiloxState {
   std::uint64_t offset = 0;
 };
 
-// ---- optimisers ----------------------------------------------------------------------------------
+// ---- optimisers --------------------------------------------------------------------------------
 
 // A list of tensors worked on by one multi-tensor kernel. The arrays are host memory, the pointers
 // in them device memory. Unused columns are null.
@@ -143,11 +143,11 @@ template <class T>
 struct TensorList {
   Index count = 0;
   const Index* sizes = nullptr;
-  T* const* value = nullptr;          // parameters
-  const T* const* grad = nullptr;     // their gradients
-  T* const* state1 = nullptr;         // momentum buffer / first moment / moving average
-  T* const* state2 = nullptr;         // second moment
-  const double* decay = nullptr;      // weight decay of each tensor
+  T* const* value = nullptr;       // parameters
+  const T* const* grad = nullptr;  // their gradients
+  T* const* state1 = nullptr;      // momentum buffer / first moment / moving average
+  T* const* state2 = nullptr;      // second moment
+  const double* decay = nullptr;   // weight decay of each tensor
 };
 
 struct SgdStep {
