@@ -57,8 +57,7 @@ Tensor scale(const Tensor& x, double factor);
 // Zeroes elements with probability p and scales the rest by 1 / (1 - p); identity if not training.
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
 
-// ---- pooling
-// --------------------------------------------------------------------------------------
+// ---- pooling -----------------------------------------------------------------------------------
 
 struct Pool2dOptions {
   Index r = 2, s = 2;
@@ -84,8 +83,7 @@ Tensor mean(const Tensor& x);                  // -> scalar
 // x [N,H,W,C] -> [N,H,2,C]: mean and (population) standard deviation over W.
 Tensor mean_std(const Tensor& x);
 
-// ---- losses
-// ---------------------------------------------------------------------------------------
+// ---- losses ------------------------------------------------------------------------------------
 
 struct CrossEntropyOptions {
   double label_smoothing = 0;
@@ -100,8 +98,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels,
 // Mean of (x - target)^2 -> scalar. The target gets no gradient.
 Tensor mse_loss(const Tensor& x, const Tensor& target);
 
-// ---- front end (not recorded)
-// ---------------------------------------------------------------------
+// ---- front end (not recorded) ------------------------------------------------------------------
 
 // audio [clips, samples], window [n_fft] -> [clips, frames, bins, 2].
 struct StftOptions {
