@@ -47,8 +47,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   const Tensor& running_mean, const Tensor& running_var,
                   const BatchNormOptions& options = {}, const Tensor& residual = {});
 
-// ---- element-wise
-// ---------------------------------------------------------------------------------
+// ---- element-wise -------------------------------------------------------------------------------
 
 Tensor relu(const Tensor& x);
 Tensor add(const Tensor& a, const Tensor& b);  // same shape
