@@ -61,6 +61,11 @@ __global__ void global_write_beyond(float* x, int n) {
   if (i <= n) x[i] = 1.0f;  // @global_write_beyond
 }
 
+// Into the gap between an allocation of 240 bytes and the page behind it.
+__global__ void global_write_near(float* x) {
+  if (threadIdx.x == 9) x[60] = 1.0f;  // @global_write_near
+}
+
 __global__ void far_beyond(float* x, int n) {
   if (threadIdx.x == 7) x[n + 100000] = 1.0f;  // @far_beyond
 }
@@ -244,6 +249,11 @@ std::span<const Kernel> kernels() {
       RUN(trap, {.grid = 4, .block = 32}, trap),
       RUN(global_read_beyond, {.grid = 2, .block = 64}, global_read_beyond, x, out, 64),
       RUN(global_write_beyond, {.grid = 2, .block = 64}, global_write_beyond, x, 64),
+      Kernel{"global_write_near",
+             [] {
+               return with_memory(
+                   [](float* x, float*) { return simt::launch(kWarp, global_write_near, x); }, 60);
+             }},
       RUN(far_beyond, kWarp, far_beyond, x, 64),
       Kernel{"freed",
              [] {

@@ -24,6 +24,8 @@ KernelProfile profile(Run&& run) {
   return kernels[0];
 }
 
+std::vector<float> zeros(int n) { return std::vector<float>(static_cast<std::size_t>(n)); }
+
 double per_request(std::uint64_t sum, const simt::LineCounts& counts) {
   return static_cast<double>(sum) / static_cast<double>(counts.requests);
 }
@@ -34,7 +36,7 @@ TEST_SUITE_BEGIN("simt.counting");
 
 TEST_CASE("transposes: the textbook's numbers") {
   const int n = 128;
-  const DeviceArray<float> x(std::vector<float>(n * n)), y(n * n);
+  const DeviceArray<float> x(zeros(n * n)), y(n * n);
   const auto run = [&](Transpose how) {
     return profile([&] { return examples::transpose(how, n, n, x.get(), y.get(), nullptr); });
   };
@@ -68,7 +70,7 @@ TEST_CASE("transposes: the textbook's numbers") {
 
 TEST_CASE("a source line has its own row") {
   const int n = 64;
-  const DeviceArray<float> x(std::vector<float>(n * n)), y(n * n);
+  const DeviceArray<float> x(zeros(n * n)), y(n * n);
   const KernelProfile p = profile(
       [&] { return examples::transpose(Transpose::Padded, n, n, x.get(), y.get(), nullptr); });
   CHECK(p.kernel == "examples::transpose_tiled<1>");
@@ -87,7 +89,7 @@ TEST_CASE("a source line has its own row") {
 
 TEST_CASE("a ragged end: lanes, divergence, distinct sectors") {
   const int n = 1000;  // 31 warps and 8 lanes
-  const DeviceArray<float> x(std::vector<float>(n)), y(std::vector<float>(n)), z(n);
+  const DeviceArray<float> x(zeros(n)), y(zeros(n)), z(n);
   const KernelProfile p =
       profile([&] { return examples::vector_add(n, x.get(), y.get(), z.get(), nullptr); });
   const auto load = p.total(Space::Global, Access::Load);
@@ -102,7 +104,7 @@ TEST_CASE("a ragged end: lanes, divergence, distinct sectors") {
 
 TEST_CASE("16-byte accesses are one request") {
   const int n = 64;
-  const DeviceArray<float> a(std::vector<float>(n * n)), b(std::vector<float>(n * n)), c(n * n);
+  const DeviceArray<float> a(zeros(n * n)), b(zeros(n * n)), c(n * n);
   const KernelProfile p =
       profile([&] { return examples::sgemm(n, n, n, a.get(), b.get(), c.get(), nullptr); });
   const auto load = p.total(Space::Global, Access::Load);
@@ -120,7 +122,7 @@ TEST_CASE("16-byte accesses are one request") {
 
 TEST_CASE("cp.async loads and stores; ldmatrix has no conflicts; atomics queue up") {
   const int n = 1024;
-  const DeviceArray<float> x(std::vector<float>(n)), y(n);
+  const DeviceArray<float> x(zeros(n)), y(n);
   const KernelProfile smooth =
       profile([&] { return examples::smooth(n, x.get(), y.get(), nullptr); });
   // Elements, margins that lie inside, and those shared by two tiles.
@@ -150,7 +152,7 @@ TEST_CASE("cp.async loads and stores; ldmatrix has no conflicts; atomics queue u
 
 TEST_CASE("the counts do not depend on order or host threads") {
   const int n = 5000;
-  const DeviceArray<float> x(std::vector<float>(n)), scratch(examples::reduce_scratch(n)), sum(1);
+  const DeviceArray<float> x(zeros(n)), scratch(examples::reduce_scratch(n)), sum(1);
   const simt::Options before = simt::options();
   std::string first;
   for (const auto order : {simt::Order::Forward, simt::Order::Reverse, simt::Order::Random})

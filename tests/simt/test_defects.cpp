@@ -32,6 +32,8 @@ const std::map<std::string, Expected> kExpected = {
     {"trap", {Defect::Trap, cudaErrorLaunchFailure}},
     {"global_read_beyond", {Defect::GlobalBounds, cudaErrorIllegalAddress}},
     {"global_write_beyond", {Defect::GlobalBounds, cudaErrorIllegalAddress}},
+    {"global_write_near",
+     {Defect::GlobalBounds, cudaErrorIllegalAddress, Expected::Always, Expected::ExactIfCounting}},
     {"far_beyond", {Defect::GlobalBounds, cudaErrorIllegalAddress}},
     {"freed", {Defect::GlobalBounds, cudaErrorIllegalAddress}},
     {"null_pointer", {Defect::GlobalBounds, cudaErrorIllegalAddress}},

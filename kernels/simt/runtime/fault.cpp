@@ -18,6 +18,14 @@ namespace {
 
 struct sigaction previous_segv, previous_bus;
 
+#if defined(__SANITIZE_ADDRESS__)
+// A sanitizer's report names the line; the rest is ours to say.
+void say_where() {
+  if (const Worker* worker = Worker::running())
+    std::fprintf(stderr, "simt: found in %s\n", worker->whereabouts().c_str());
+}
+#endif
+
 [[noreturn]] void land() { Worker::in_kernel().report_fault(); }
 
 void chain(int number, siginfo_t* info, void* raw) {
@@ -68,14 +76,8 @@ FaultHandler::FaultHandler() {
   sigaction(SIGSEGV, &action, &previous_segv);
   sigaction(SIGBUS, &action, &previous_bus);
 #if defined(__SANITIZE_ADDRESS__)
-  // A sanitizer's report names the line; the rest is ours to say.
   static std::once_flag once;
-  std::call_once(once, [] {
-    __sanitizer_set_death_callback([] {
-      if (const Worker* worker = Worker::running())
-        std::fprintf(stderr, "simt: found in %s\n", worker->whereabouts().c_str());
-    });
-  });
+  std::call_once(once, [] { __sanitizer_set_death_callback(say_where); });
 #endif
 }
 
@@ -94,6 +96,8 @@ SignalStack::SignalStack(char* memory) {
 SignalStack::~SignalStack() { sigaltstack(&before_, nullptr); }
 
 void Worker::report_fault() {
+  before_switch(nullptr, fault_stack_.get(), kFaultStack);
+  after_switch(nullptr, nullptr, nullptr);
   const auto address = reinterpret_cast<std::uintptr_t>(fault.address);
   const std::string verb = fault.write ? "write to " : "read from ";
   if (fault.misaligned)
@@ -115,3 +119,9 @@ void Worker::report_fault() {
 }
 
 }  // namespace simt::detail
+
+#if defined(__SANITIZE_ADDRESS__)
+// Called by the undefined-behaviour sanitizer's runtime, which has a life of its own.
+extern "C" void __ubsan_on_report();
+extern "C" void __ubsan_on_report() { simt::detail::say_where(); }
+#endif

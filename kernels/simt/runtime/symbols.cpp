@@ -78,7 +78,8 @@ void read_symbols(Module& module) {
       const int type = ELF64_ST_TYPE(symbol.st_info);
       if (type == STT_FUNC) {
         module.functions.push_back({module.bias + symbol.st_value, symbol.st_size, name});
-      } else if (type == STT_TLS && name.find(kSharedTag) != name.npos) {
+      } else if (type == STT_TLS && name.starts_with("_ZZ") &&  // not _ZGV, a guard variable
+                 name.find(kSharedTag) != name.npos) {
         module.arrays.push_back({symbol.st_value, symbol.st_size, name, owner_of(name)});
       } else if (type == STT_TLS) {
         module.other_tls.push_back({symbol.st_value, symbol.st_size});

@@ -24,8 +24,6 @@ constinit LaunchFinished launch_finished = nullptr;
 namespace {
 thread_local Worker* running_worker = nullptr;
 
-constexpr std::size_t kFaultStack = 64 * 1024;
-
 Index3 index3(cuda::uint3 i) { return {i.x, i.y, i.z}; }
 }  // namespace
 

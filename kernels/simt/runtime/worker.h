@@ -186,6 +186,7 @@ class Worker {
   const void* host_low_ = nullptr;
   std::size_t host_bytes_ = 0;
   bool in_block_ = false;
+  static constexpr std::size_t kFaultStack = 64 * 1024;
   std::unique_ptr<char[]> signal_stack_;  // where the signal handler runs
   std::unique_ptr<char[]> fault_stack_;   // where report_fault() runs
   std::unique_ptr<Observer> observer_;
