@@ -5,7 +5,8 @@
 //     SIMT_DYNAMIC_SHARED(float, buffer);  // float* buffer
 //     ...
 //   }
-//   cudaError_t error = simt::launch({.grid = 80, .block = 256, .shared_bytes = 1024}, scale, x, n, 2);
+//   cudaError_t error = simt::launch({.grid = 80, .block = 256, .shared_bytes = 1024}, scale, x, n,
+//   2);
 #pragma once
 
 #include <cuda_runtime.h>
@@ -47,7 +48,7 @@ cudaError_t launch(const LaunchShape& shape, void (*kernel)(P...), A&&... argume
 #define SIMT_DYNAMIC_SHARED(T, name) \
   T* const name = static_cast<T*>(::simt::detail::dynamic_shared())
 #else
-#define SIMT_DYNAMIC_SHARED(T, name)                                     \
-  extern __shared__ __align__(128) unsigned char simt_dynamic_shared[];  \
+#define SIMT_DYNAMIC_SHARED(T, name)                                    \
+  extern __shared__ __align__(128) unsigned char simt_dynamic_shared[]; \
   T* const name = reinterpret_cast<T*>(simt_dynamic_shared)
 #endif

@@ -33,7 +33,8 @@ struct Options {
 };
 
 // From SIMT_ORDER=forward|reverse|random:SEED, SIMT_CP_ASYNC=deferred|eager, SIMT_THREADS=N,
-// SIMT_POISON=0|1, SIMT_CHECKS=0|1, SIMT_STACK=BYTES. Throws std::invalid_argument on anything else.
+// SIMT_POISON=0|1, SIMT_CHECKS=0|1, SIMT_STACK=BYTES. Throws std::invalid_argument on anything
+// else.
 Options options_from_environment();
 
 Options options();  // at first those from the environment
@@ -51,7 +52,7 @@ enum class Defect {
   Misaligned,         // an access at an address that is no multiple of its size
   Uninitialised,      // a read of shared memory that this block has not written
   SharedRace,         // two accesses to shared memory, at least one a write, unordered
-  PendingCopy,        // shared memory touched, or its thread ended, before a cp.async was waited for
+  PendingCopy,  // shared memory touched, or its thread ended, before a cp.async was waited for
   StackOverflow,
   Trap,
 };
@@ -64,12 +65,12 @@ struct Index3 {
 
 struct Report {
   Defect defect{};
-  std::string kernel;    // "ns::transpose<32>"
+  std::string kernel;  // "ns::transpose<32>"
   Index3 block, thread;
-  std::string file;      // of the access or call; empty where unknown (no -g)
+  std::string file;  // of the access or call; empty where unknown (no -g)
   int line = 0;
-  std::string message;   // the finding, without what is above
-  int error = 0;         // the cudaError_t that the launch ends with
+  std::string message;  // the finding, without what is above
+  int error = 0;        // the cudaError_t that the launch ends with
 };
 
 // "simt: shared race in reduce, block (3,0,0), thread (5,0,0), reduce.cu:42: ..."

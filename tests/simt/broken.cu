@@ -41,7 +41,7 @@ __global__ void mask_mismatch(int* out) {
 __global__ void half_warp_shuffle(int* out) {
   int x = static_cast<int>(threadIdx.x);
   if (x < 16) x = __shfl_down_sync(~0u, x, 8);  // @half_warp_shuffle
-  __syncthreads();  // @half_warp_shuffle too
+  __syncthreads();                              // @half_warp_shuffle too
   out[threadIdx.x] = x;
 }
 
@@ -141,7 +141,7 @@ __global__ void read_without_barrier(float* out) {
   __shared__ float tile[64];
   const int t = static_cast<int>(threadIdx.x);
   tile[t] = static_cast<float>(t);  // @read_without_barrier too
-  out[t] = tile[63 - t];  // @read_without_barrier
+  out[t] = tile[63 - t];            // @read_without_barrier
 }
 
 __global__ void write_after_read(float* out) {
@@ -150,7 +150,7 @@ __global__ void write_after_read(float* out) {
   tile[t] = static_cast<float>(t);
   __syncthreads();
   const float x = tile[63 - t];  // @write_after_read too
-  tile[t] = x;  // @write_after_read
+  tile[t] = x;                   // @write_after_read
   __syncthreads();
   out[t] = tile[t];
 }
@@ -235,9 +235,11 @@ constexpr simt::LaunchShape kTwoWarps{.grid = 1, .block = 64};
 
 }  // namespace
 
-#define RUN(name, ...) \
-  Kernel{#name, [] { return with_memory([]([[maybe_unused]] float* x, [[maybe_unused]] float* out) \
-                                        { return simt::launch(__VA_ARGS__); }); }}
+#define RUN(name, ...)                                                                      \
+  Kernel {                                                                                  \
+#name, [] { return with_memory([]([[maybe_unused]] float* x, [[maybe_unused]] float* out) \
+                                        { return simt::launch(__VA_ARGS__); }); } \
+  }
 
 std::span<const Kernel> kernels() {
   static const Kernel all[] = {
@@ -280,8 +282,8 @@ std::span<const Kernel> kernels() {
       RUN(static_shared_pointer, kTwoWarps, static_shared_pointer, out, -1),
       RUN(dynamic_shared_read, {.grid = 1, .block = 64, .shared_bytes = 256}, dynamic_shared_read,
           out, 1),
-      RUN(dynamic_shared_write, {.grid = 1, .block = 32, .shared_bytes = 200},
-          dynamic_shared_write, out, 50),
+      RUN(dynamic_shared_write, {.grid = 1, .block = 32, .shared_bytes = 200}, dynamic_shared_write,
+          out, 50),
       RUN(misaligned, {.grid = 1, .block = 8}, misaligned, x, reinterpret_cast<float4*>(out)),
       RUN(stack_overflow, {.grid = 1, .block = 1}, stack_overflow, reinterpret_cast<int*>(out),
           1000000),

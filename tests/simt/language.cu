@@ -45,9 +45,7 @@ __global__ void votes_kernel(int* out) {
   out[5 * 32 + lane] = __reduce_min_sync(~0u, -lane);
   out[6 * 32 + lane] = static_cast<int>(__reduce_max_sync(~0u, threadIdx.x ^ 5u));
 }
-cudaError_t votes(int* out) {
-  return simt::launch({.grid = 1, .block = 32}, votes_kernel, out);
-}
+cudaError_t votes(int* out) { return simt::launch({.grid = 1, .block = 32}, votes_kernel, out); }
 
 __global__ void half_warps_kernel(int* out) {
   const int lane = static_cast<int>(threadIdx.x);

@@ -162,8 +162,8 @@ TEST_CASE("the counts do not depend on order or host threads") {
       options.seed = 5;
       options.host_threads = threads;
       simt::set_options(options);
-      const std::string text = simt::to_string(profile(
-          [&] { return examples::reduce(n, x.get(), scratch.get(), sum.get(), nullptr); }));
+      const std::string text = simt::to_string(
+          profile([&] { return examples::reduce(n, x.get(), scratch.get(), sum.get(), nullptr); }));
       if (first.empty()) first = text;
       CHECK(text == first);
     }

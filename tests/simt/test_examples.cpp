@@ -141,8 +141,7 @@ TEST_CASE_TEMPLATE("mma_gemm of 16-bit floats", T, __half, __nv_bfloat16) {
   const DeviceArray<T> da(a), db(b);
   const DeviceArray<float> dc(m * n);
   const auto type = std::is_same_v<T, __half> ? MmaType::Half : MmaType::Bfloat16;
-  REQUIRE(examples::mma_gemm(type, m, n, k, da.get(), db.get(), dc.get(), nullptr) ==
-          cudaSuccess);
+  REQUIRE(examples::mma_gemm(type, m, n, k, da.get(), db.get(), dc.get(), nullptr) == cudaSuccess);
   const auto c = dc.values();
   for (int i = 0; i < m; ++i)
     for (int j = 0; j < n; ++j) {

@@ -15,7 +15,7 @@ TEST_CASE("launch limits") {
   const DeviceArray<unsigned> out(4096);
   const auto launch = [&](dim3 grid, dim3 block) {
     const cudaError_t error = language::indices(grid, block, out.get());
-    CHECK(cudaGetLastError() == error);      // told once ...
+    CHECK(cudaGetLastError() == error);        // told once ...
     CHECK(cudaGetLastError() == cudaSuccess);  // ... and not again
     return error;
   };
@@ -134,7 +134,8 @@ TEST_CASE("streams and events") {
   CHECK(cudaEventElapsedTime(&ms, start, end) == cudaErrorInvalidResourceHandle);
   CHECK(cudaEventRecord(start, stream) == cudaSuccess);
   int ran = 0;
-  CHECK(cudaLaunchHostFunc(stream, [](void* p) { ++*static_cast<int*>(p); }, &ran) == cudaSuccess);
+  CHECK(cudaLaunchHostFunc(
+            stream, [](void* p) { ++*static_cast<int*>(p); }, &ran) == cudaSuccess);
   CHECK(ran == 1);
   CHECK(cudaEventRecord(end, stream) == cudaSuccess);
   CHECK(cudaStreamWaitEvent(stream, end) == cudaSuccess);
@@ -167,10 +168,9 @@ TEST_CASE("the device") {
 
 TEST_CASE("options from the environment are checked") {
   setenv("SIMT_ORDER", "sideways", 1);
-  CHECK_THROWS_WITH_AS(
-      simt::options_from_environment(),
-      "SIMT_ORDER: expected forward, reverse or random:SEED, found 'sideways'",
-      std::invalid_argument);
+  CHECK_THROWS_WITH_AS(simt::options_from_environment(),
+                       "SIMT_ORDER: expected forward, reverse or random:SEED, found 'sideways'",
+                       std::invalid_argument);
   setenv("SIMT_ORDER", "random:17", 1);
   const simt::Options options = simt::options_from_environment();
   CHECK(options.order == simt::Order::Random);

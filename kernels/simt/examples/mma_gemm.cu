@@ -20,7 +20,8 @@ __global__ void mma_tiles(int n, int k, const T* a, const T* b, float* c) {
   __shared__ __align__(16) T as[kTile][kPitch];
   __shared__ __align__(16) T bs[kTile][kPitch];
   const int t = static_cast<int>(threadIdx.x), warp = t / 32, lane = t % 32;
-  const int row0 = static_cast<int>(blockIdx.y) * kTile, col0 = static_cast<int>(blockIdx.x) * kTile;
+  const int row0 = static_cast<int>(blockIdx.y) * kTile,
+            col0 = static_cast<int>(blockIdx.x) * kTile;
   const int wm = warp / 2 * 16, wn = warp % 2 * 16;  // this warp's corner of the tile
 
   float sum[2][4] = {};
@@ -57,7 +58,8 @@ __global__ void mma_tiles_tf32(int n, int k, const float* a, const float* b, flo
   constexpr int kPitch32 = 8 + 4;
   __shared__ float as[kTile][kPitch32], bs[kTile][kPitch32];
   const int t = static_cast<int>(threadIdx.x), warp = t / 32, lane = t % 32;
-  const int row0 = static_cast<int>(blockIdx.y) * kTile, col0 = static_cast<int>(blockIdx.x) * kTile;
+  const int row0 = static_cast<int>(blockIdx.y) * kTile,
+            col0 = static_cast<int>(blockIdx.x) * kTile;
   const int wm = warp / 2 * 16, wn = warp % 2 * 16, g = lane / 4, q = lane % 4;
 
   float sum[2][4] = {};
@@ -67,7 +69,8 @@ __global__ void mma_tiles_tf32(int n, int k, const float* a, const float* b, flo
       bs[i / 8][i % 8] = simt::to_tf32(b[(col0 + i / 8) * k + k0 + i % 8]);
     }
     __syncthreads();
-    const float fa[4] = {as[wm + g][q], as[wm + g + 8][q], as[wm + g][q + 4], as[wm + g + 8][q + 4]};
+    const float fa[4] = {as[wm + g][q], as[wm + g + 8][q], as[wm + g][q + 4],
+                         as[wm + g + 8][q + 4]};
     for (int half = 0; half < 2; ++half) {
       const float fb[2] = {bs[wn + half * 8 + g][q], bs[wn + half * 8 + g][q + 4]};
       simt::mma_m16n8k8_tf32(sum[half], fa, fb);
@@ -84,8 +87,7 @@ __global__ void mma_tiles_tf32(int n, int k, const float* a, const float* b, flo
 cudaError_t mma_gemm(MmaType type, int m, int n, int k, const void* a, const void* b, float* c,
                      cudaStream_t stream) {
   if (m % kTile || n % kTile || k % kDepth) return cudaErrorInvalidValue;
-  const simt::LaunchShape shape{
-      .grid = dim3(n / kTile, m / kTile), .block = 128, .stream = stream};
+  const simt::LaunchShape shape{.grid = dim3(n / kTile, m / kTile), .block = 128, .stream = stream};
   switch (type) {
     case MmaType::Half:
       return simt::launch(shape, mma_tiles<__half>, n, k, static_cast<const __half*>(a),

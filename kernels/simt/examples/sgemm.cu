@@ -59,8 +59,8 @@ cudaError_t sgemm(int m, int n, int k, const float* a, const float* b, float* c,
                   cudaStream_t stream) {
   if (m % kBM || n % kBN || k % kBK) return cudaErrorInvalidValue;
   const dim3 grid(n / kBN, m / kBM);
-  return simt::launch({.grid = grid, .block = kBM * kBN / (kT * kT), .stream = stream},
-                      sgemm_tiled, n, k, a, b, c);
+  return simt::launch({.grid = grid, .block = kBM * kBN / (kT * kT), .stream = stream}, sgemm_tiled,
+                      n, k, a, b, c);
 }
 
 }  // namespace examples

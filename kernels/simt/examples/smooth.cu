@@ -7,9 +7,9 @@
 
 namespace examples {
 
-constexpr int kTile = 128;          // elements, and threads
+constexpr int kTile = 128;  // elements, and threads
 constexpr int kTilesPerBlock = 8;
-constexpr int kLead = 4;            // so that the tile starts on a 16-byte boundary
+constexpr int kLead = 4;  // so that the tile starts on a 16-byte boundary
 
 __global__ void smooth_tiles(int n, const float* x, float* y) {
   SIMT_DYNAMIC_SHARED(float, shared);  // two tiles, each with a margin at both ends

@@ -34,9 +34,12 @@ cudaError_t transpose(Transpose how, int rows, int cols, const float* x, float* 
   const dim3 grid((cols + kTile - 1) / kTile, (rows + kTile - 1) / kTile);
   const simt::LaunchShape shape{.grid = grid, .block = dim3(kTile, kRows), .stream = stream};
   switch (how) {
-    case Transpose::Naive: return simt::launch(shape, transpose_naive, rows, cols, x, y);
-    case Transpose::Tiled: return simt::launch(shape, transpose_tiled<0>, rows, cols, x, y);
-    case Transpose::Padded: return simt::launch(shape, transpose_tiled<1>, rows, cols, x, y);
+    case Transpose::Naive:
+      return simt::launch(shape, transpose_naive, rows, cols, x, y);
+    case Transpose::Tiled:
+      return simt::launch(shape, transpose_tiled<0>, rows, cols, x, y);
+    case Transpose::Padded:
+      return simt::launch(shape, transpose_tiled<1>, rows, cols, x, y);
   }
   return cudaErrorInvalidValue;
 }

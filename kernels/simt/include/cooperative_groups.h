@@ -48,9 +48,9 @@ class lanes_base {
   unsigned match_all(T value, int& all_equal, SIMT_SITE) const {
     return pack(__match_all_sync(mask_, value, &all_equal, site));
   }
+
  protected:
-  lanes_base(unsigned mask, unsigned rank, unsigned size)
-      : mask_(mask), rank_(rank), size_(size) {}
+  lanes_base(unsigned mask, unsigned rank, unsigned size) : mask_(mask), rank_(rank), size_(size) {}
 
   unsigned pack(unsigned lanes) const { return detail::pack_lanes(mask_, lanes); }
 
@@ -112,8 +112,7 @@ thread_block_tile<Size, thread_block_tile<Outer, Parent>> tiled_partition(
 class coalesced_group : public lanes_base {
  public:
   explicit coalesced_group(unsigned mask)
-      : lanes_base(mask,
-                   static_cast<unsigned>(__popc(mask & ((1u << detail::lane_id()) - 1))),
+      : lanes_base(mask, static_cast<unsigned>(__popc(mask & ((1u << detail::lane_id()) - 1))),
                    static_cast<unsigned>(__popc(mask))) {}
 
   template <class T>
@@ -136,9 +135,7 @@ class coalesced_group : public lanes_base {
   }
 };
 
-inline coalesced_group coalesced_threads(SIMT_SITE) {
-  return coalesced_group(__activemask(site));
-}
+inline coalesced_group coalesced_threads(SIMT_SITE) { return coalesced_group(__activemask(site)); }
 
 template <class Group>
 void sync(const Group& group, SIMT_SITE) {

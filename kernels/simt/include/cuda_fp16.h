@@ -63,7 +63,9 @@ inline int __half2int_rz(__half x) { return __float2int_rz(x); }
 inline unsigned short __half_as_ushort(__half x) { return x.bits; }
 inline short __half_as_short(__half x) { return static_cast<short>(x.bits); }
 inline __half __ushort_as_half(unsigned short bits) { return __half::from_bits(bits); }
-inline __half __short_as_half(short bits) { return __half::from_bits(static_cast<unsigned short>(bits)); }
+inline __half __short_as_half(short bits) {
+  return __half::from_bits(static_cast<unsigned short>(bits));
+}
 inline __half2 __halves2half2(__half low, __half high) { return {low, high}; }
 inline __half2 make_half2(__half low, __half high) { return {low, high}; }
 inline __half2 __half2half2(__half x) { return {x, x}; }

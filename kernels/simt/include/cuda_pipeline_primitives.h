@@ -7,8 +7,10 @@
 namespace simt::cuda {
 
 // Copies `bytes` (4, 8 or 16) from global to shared memory, the last `zero_fill` of them as zeros.
-inline __attribute__((always_inline)) void __pipeline_memcpy_async(
-    void* shared, const void* global, std::size_t bytes, std::size_t zero_fill = 0, SIMT_SITE) {
+inline __attribute__((always_inline)) void __pipeline_memcpy_async(void* shared, const void* global,
+                                                                   std::size_t bytes,
+                                                                   std::size_t zero_fill = 0,
+                                                                   SIMT_SITE) {
   detail::copy_async(shared, global, bytes, zero_fill, site);
 }
 // Ends a group of copies.

@@ -59,12 +59,9 @@ cudaError_t fail(cudaError_t error) { return DeviceState::get().fail(error); }
 // What a call returns that has nothing else to say: a kernel's failure.
 cudaError_t done() { return DeviceState::get().failure(); }
 
-bool on_device(const void* p) {
-  return Arena::get().contains(reinterpret_cast<std::uintptr_t>(p));
-}
+bool on_device(const void* p) { return Arena::get().contains(reinterpret_cast<std::uintptr_t>(p)); }
 
-cudaError_t check_side(const void* p, std::size_t bytes, bool must_be_device,
-                       bool must_be_host) {
+cudaError_t check_side(const void* p, std::size_t bytes, bool must_be_device, bool must_be_host) {
   if (!p) return cudaErrorInvalidValue;
   if (!on_device(p)) return must_be_device ? cudaErrorInvalidValue : cudaSuccess;
   if (must_be_host) return cudaErrorInvalidValue;
@@ -105,11 +102,13 @@ cudaError_t cudaMallocManaged(void** pointer, std::size_t bytes, unsigned) {
 cudaError_t cudaFree(void* pointer) {
   if (!pointer) return done();
   switch (Arena::get().release(pointer)) {
-    case Arena::Freed::Ok: return done();
+    case Arena::Freed::Ok:
+      return done();
     case Arena::Freed::Overwritten:
       // A kernel's writes are found when it ends: these are the host's.
       return fail(cudaErrorIllegalAddress);
-    case Arena::Freed::Unknown: break;
+    case Arena::Freed::Unknown:
+      break;
   }
   return fail(cudaErrorInvalidValue);
 }

@@ -53,8 +53,7 @@ void fill_poison(void* to, std::size_t bytes) {
   for (int i = 0; i < 4; ++i) pattern |= std::uint64_t{kPoison} << (16 * i);
   // The pattern's phase follows the address, so that every aligned value reads the same.
   while (bytes > 0 && reinterpret_cast<std::uintptr_t>(p) % 8 != 0) {
-    *p = static_cast<unsigned char>(
-        pattern >> (8 * (reinterpret_cast<std::uintptr_t>(p) % 8)));
+    *p = static_cast<unsigned char>(pattern >> (8 * (reinterpret_cast<std::uintptr_t>(p) % 8)));
     ++p, --bytes;
   }
   for (; bytes >= 8; p += 8, bytes -= 8) std::memcpy(p, &pattern, 8);

@@ -18,7 +18,7 @@
 namespace simt::detail {
 
 struct Allocation {
-  std::uintptr_t begin, end;        // what the program asked for
+  std::uintptr_t begin, end;          // what the program asked for
   std::uintptr_t region, region_end;  // the pages
   bool live;
 };
@@ -59,7 +59,7 @@ class Arena {
 
   std::uintptr_t base_ = 0;
   std::size_t bytes_ = 0, total_ = 0, used_ = 0;
-  std::uintptr_t next_ = 0;  // never handed out from here on
+  std::uintptr_t next_ = 0;              // never handed out from here on
   std::uint32_t* page_owner_ = nullptr;  // by page: index into allocations_
   Allocation* allocations_ = nullptr;    // index 0 is unused
   std::uint32_t count_ = 1;

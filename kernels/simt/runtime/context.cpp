@@ -16,8 +16,7 @@
 namespace simt::detail {
 
 namespace {
-void start(unsigned entry_high, unsigned entry_low, unsigned argument_high,
-           unsigned argument_low) {
+void start(unsigned entry_high, unsigned entry_low, unsigned argument_high, unsigned argument_low) {
   const auto join = [](unsigned high, unsigned low) {
     return static_cast<std::uintptr_t>((static_cast<std::uint64_t>(high) << 32) | low);
   };

@@ -28,20 +28,21 @@ void copy_async(void* shared, const void* global, std::size_t bytes, std::size_t
   const auto from = reinterpret_cast<std::uintptr_t>(global);
   if (to % bytes != 0 || from % bytes != 0)
     worker.fail(Defect::Misaligned, &site, nullptr,
-                "cp.async of " + std::to_string(bytes) + " bytes " +
-                    (to % bytes ? "to" : "from") + " an address that is no multiple of that");
+                "cp.async of " + std::to_string(bytes) + " bytes " + (to % bytes ? "to" : "from") +
+                    " an address that is no multiple of that");
   const std::size_t read = bytes - zero_fill;
   if (read > 0 && Arena::get().contains(from) && !Arena::get().valid(from, read))
-    worker.fail(Defect::GlobalBounds, &site, nullptr,
-                "cp.async of " + std::to_string(read) + " bytes from " +
-                    Arena::get().describe(from));
+    worker.fail(
+        Defect::GlobalBounds, &site, nullptr,
+        "cp.async of " + std::to_string(read) + " bytes from " + Arena::get().describe(from));
   if (!worker.is_shared(shared, bytes))
     worker.fail(Defect::SharedBounds, &site, nullptr,
                 "cp.async of " + std::to_string(bytes) + " bytes to an address outside every " +
                     "shared array");
   const Copy copy{shared, global, static_cast<std::uint32_t>(bytes),
                   static_cast<std::uint32_t>(zero_fill), site};
-  if (Observer* observer = worker.observer()) observer->copy_issued(copy, __builtin_return_address(0));
+  if (Observer* observer = worker.observer())
+    observer->copy_issued(copy, __builtin_return_address(0));
   if (worker.launch().options.eager_copies) {
     do_copy(worker, copy);
   } else {

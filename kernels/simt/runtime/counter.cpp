@@ -165,7 +165,8 @@ void Counter::replay(unsigned warp, std::uint32_t lanes, std::uint32_t unfinishe
   }
   for (std::uint32_t rest = lanes; rest; rest &= rest - 1) {
     Lane& lane = base[__builtin_ctz(rest)];
-    lane.events.erase(lane.events.begin(), lane.events.begin() + static_cast<std::ptrdiff_t>(lane.next));
+    lane.events.erase(lane.events.begin(),
+                      lane.events.begin() + static_cast<std::ptrdiff_t>(lane.next));
     lane.next = 0;
   }
 }

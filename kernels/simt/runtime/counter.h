@@ -100,8 +100,8 @@ class Counter {
   bool next_blocks_differ(const Lane* lanes, std::uint32_t active) const;
 
   Worker& worker_;
-  std::vector<Lane> lanes_;              // by thread
-  std::vector<std::uint32_t> ended_;     // by warp
+  std::vector<Lane> lanes_;           // by thread
+  std::vector<std::uint32_t> ended_;  // by warp
   unsigned threads_ = 0;
   CountsByPc counts_;
 };

@@ -26,9 +26,9 @@ class DeviceState {
 
   // Errors of calls are told once, a kernel's failure by every call until the device is reset.
   cuda::cudaError_t fail(cuda::cudaError_t error);
-  cuda::cudaError_t failure();       // of a kernel
+  cuda::cudaError_t failure();  // of a kernel
   void set_failure(cuda::cudaError_t error);
-  cuda::cudaError_t take_last();     // cudaGetLastError
+  cuda::cudaError_t take_last();  // cudaGetLastError
   cuda::cudaError_t peek_last();
   void reset();
 

@@ -26,7 +26,12 @@ void say_where() {
 }
 #endif
 
-[[noreturn]] void land() { Worker::in_kernel().report_fault(); }
+[[noreturn]] void land() {
+  Worker& worker = Worker::in_kernel();
+  before_switch(nullptr, worker.fault_stack(), Worker::kFaultStack);
+  after_switch(nullptr, nullptr, nullptr);
+  worker.report_fault();
+}
 
 void chain(int number, siginfo_t* info, void* raw) {
   const struct sigaction& previous = number == SIGSEGV ? previous_segv : previous_bus;
@@ -45,7 +50,8 @@ void on_fault(int number, siginfo_t* info, void* raw) {
   auto& registers = static_cast<ucontext_t*>(raw)->uc_mcontext;
   Worker::Fault& fault = worker->fault;
   fault.address = info->si_addr;
-  const auto top = reinterpret_cast<std::uintptr_t>(worker->fault_stack_top()) & ~std::uintptr_t{63};
+  const auto top = reinterpret_cast<std::uintptr_t>(worker->fault_stack() + Worker::kFaultStack) &
+                   ~std::uintptr_t{63};
 #if defined(__x86_64__)
   fault.pc = reinterpret_cast<const char*>(registers.gregs[REG_RIP]) + 1;
   fault.write = (registers.gregs[REG_ERR] & 2) != 0;
@@ -96,8 +102,6 @@ SignalStack::SignalStack(char* memory) {
 SignalStack::~SignalStack() { sigaltstack(&before_, nullptr); }
 
 void Worker::report_fault() {
-  before_switch(nullptr, fault_stack_.get(), kFaultStack);
-  after_switch(nullptr, nullptr, nullptr);
   const auto address = reinterpret_cast<std::uintptr_t>(fault.address);
   const std::string verb = fault.write ? "write to " : "read from ";
   if (fault.misaligned)

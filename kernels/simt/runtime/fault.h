@@ -7,8 +7,8 @@
 
 namespace simt::detail {
 
-// While it lives, SIGSEGV and SIGBUS come here first; those that are not a kernel's go on to whoever
-// handled them before. One at a time.
+// While it lives, SIGSEGV and SIGBUS come here first; those that are not a kernel's go on to
+// whoever handled them before. One at a time.
 class FaultHandler {
  public:
   FaultHandler();

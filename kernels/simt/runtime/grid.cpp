@@ -17,7 +17,8 @@ namespace {
 
 using namespace cuda;
 
-// ---- host threads --------------------------------------------------------------------------------
+// ---- host threads
+// --------------------------------------------------------------------------------
 
 // The calling thread and as many helpers as the options ask for. Helpers sleep between launches.
 class Pool {
@@ -81,7 +82,8 @@ unsigned host_threads_for(const Launch& launch) {
   return std::max(1u, count);
 }
 
-// ---- what is known of a kernel -------------------------------------------------------------------
+// ---- what is known of a kernel
+// -------------------------------------------------------------------
 
 struct Kernel {
   std::string name;
@@ -111,8 +113,9 @@ const Kernel& kernel_at(const void* function) {
   Kernel& kernel = it->second;
   if (!is_new) return kernel;
   kernel.module = module_of(function);
-  const auto* entry =
-      kernel.module ? kernel.module->function_at(reinterpret_cast<std::uintptr_t>(function)) : nullptr;
+  const auto* entry = kernel.module
+                          ? kernel.module->function_at(reinterpret_cast<std::uintptr_t>(function))
+                          : nullptr;
   if (!entry) {
     char text[32];
     std::snprintf(text, sizeof text, "kernel %p", function);
@@ -216,8 +219,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
   launch.grid = config.gridDim;
   launch.block = config.blockDim;
   launch.threads = config.blockDim.x * config.blockDim.y * config.blockDim.z;
-  launch.blocks =
-      std::uint64_t{config.gridDim.x} * config.gridDim.y * config.gridDim.z;
+  launch.blocks = std::uint64_t{config.gridDim.x} * config.gridDim.y * config.gridDim.z;
   launch.dynamic_bytes = config.dynamicSmemBytes;
   launch.options = options();
   launch.arrays = arrays_to_poison(kernel);

@@ -56,9 +56,9 @@ class Instrument final : public Observer {
   Shadow shadow_;
   Counter counter_;
   bool counting_ = false, checking_ = true;
-  const Module* module_ = nullptr;       // of the kernel
+  const Module* module_ = nullptr;  // of the kernel
   const char *tls_ = nullptr, *tls_end_ = nullptr;
-  const Module* own_module_ = nullptr;   // of this library: threadIdx lies in its storage
+  const Module* own_module_ = nullptr;  // of this library: threadIdx lies in its storage
   const char *own_tls_ = nullptr, *own_tls_end_ = nullptr;
 };
 
@@ -107,17 +107,18 @@ void Instrument::end_launch() {
 void Instrument::check_alignment(const void* address, std::size_t bytes, Access access,
                                  const void* pc) {
   if (!std::has_single_bit(bytes) || reinterpret_cast<std::uintptr_t>(address) % bytes == 0) return;
-  worker_.fail(Defect::Misaligned, nullptr, pc,
-               verb(access) + std::to_string(bytes) +
-                   " bytes at an address that is no multiple of that");
+  worker_.fail(
+      Defect::Misaligned, nullptr, pc,
+      verb(access) + std::to_string(bytes) + " bytes at an address that is no multiple of that");
 }
 
 void Instrument::check_global(std::uintptr_t address, std::size_t bytes, Access access,
                               const void* pc) {
   if (!Arena::get().valid(address, bytes))
-    worker_.fail(Defect::GlobalBounds, nullptr, pc,
-                 verb(access) + std::to_string(bytes) + " bytes, " +
-                     Arena::get().describe(address + (Arena::get().valid(address, 1) ? bytes - 1 : 0)));
+    worker_.fail(
+        Defect::GlobalBounds, nullptr, pc,
+        verb(access) + std::to_string(bytes) + " bytes, " +
+            Arena::get().describe(address + (Arena::get().valid(address, 1) ? bytes - 1 : 0)));
 }
 
 bool Instrument::find_shared(const void* address, std::size_t bytes, Access access, const void* pc,
@@ -138,14 +139,15 @@ bool Instrument::find_shared(const void* address, std::size_t bytes, Access acce
   const SharedArray* array = module_->array_at(offset);
   if (array) {
     if (checking_ && offset + bytes > array->offset + array->bytes)
-      worker_.fail(Defect::SharedBounds, nullptr, pc,
-                   verb(access) + std::to_string(bytes) + " bytes across the end of " +
-                       array_name(*array));
+      worker_.fail(
+          Defect::SharedBounds, nullptr, pc,
+          verb(access) + std::to_string(bytes) + " bytes across the end of " + array_name(*array));
     found = {Shadow::Region::Static, offset};
     return true;
   }
   // threadIdx and the like are thread-local too; what no variable owns is next to an array.
-  const auto it = std::ranges::upper_bound(module_->other_tls, offset, {}, &Module::Variable::offset);
+  const auto it =
+      std::ranges::upper_bound(module_->other_tls, offset, {}, &Module::Variable::offset);
   if (it != module_->other_tls.begin() && offset < std::prev(it)->offset + std::prev(it)->bytes)
     return false;
   if (checking_ && !module_->arrays.empty())
@@ -165,9 +167,9 @@ void Instrument::check_other(std::uintptr_t address, Access access, const void* 
   if (module_of(p)) return;
   char text[32];
   std::snprintf(text, sizeof text, "%p", static_cast<const void*>(p));
-  worker_.fail(Defect::GlobalBounds, nullptr, pc,
-               verb(access) + std::string("address ") + text +
-                   ", which is host memory or none at all");
+  worker_.fail(
+      Defect::GlobalBounds, nullptr, pc,
+      verb(access) + std::string("address ") + text + ", which is host memory or none at all");
 }
 
 void Instrument::access(const void* address, std::size_t bytes, Access access, const void* pc) {
@@ -240,7 +242,8 @@ void on_atomic(const void* address, std::size_t bytes, const void* pc) {
 
 }  // namespace simt::detail
 
-// ---- the sanitizers' names -----------------------------------------------------------------------
+// ---- the sanitizers' names
+// -----------------------------------------------------------------------
 
 using simt::Access;
 using simt::detail::running;
@@ -255,17 +258,17 @@ void __tsan_init() {
   simt::detail::launch_finished = simt::detail::close_launch;
 }
 
-#define SIMT_CALLBACK(name, bytes, kind)                                            \
-  void name(void* address);                                                         \
-  void name(void* address) {                                                        \
+#define SIMT_CALLBACK(name, bytes, kind)                                                         \
+  void name(void* address);                                                                      \
+  void name(void* address) {                                                                     \
     if (auto* const i = running()) i->access(address, bytes, kind, __builtin_return_address(0)); \
   }
-#define SIMT_CALLBACKS(bytes)                                          \
-  SIMT_CALLBACK(__tsan_read##bytes, bytes, Access::Load)               \
-  SIMT_CALLBACK(__tsan_write##bytes, bytes, Access::Store)             \
-  SIMT_CALLBACK(__tsan_unaligned_read##bytes, bytes, Access::Load)     \
-  SIMT_CALLBACK(__tsan_unaligned_write##bytes, bytes, Access::Store)   \
-  SIMT_CALLBACK(__tsan_volatile_read##bytes, bytes, Access::Load)      \
+#define SIMT_CALLBACKS(bytes)                                        \
+  SIMT_CALLBACK(__tsan_read##bytes, bytes, Access::Load)             \
+  SIMT_CALLBACK(__tsan_write##bytes, bytes, Access::Store)           \
+  SIMT_CALLBACK(__tsan_unaligned_read##bytes, bytes, Access::Load)   \
+  SIMT_CALLBACK(__tsan_unaligned_write##bytes, bytes, Access::Store) \
+  SIMT_CALLBACK(__tsan_volatile_read##bytes, bytes, Access::Load)    \
   SIMT_CALLBACK(__tsan_volatile_write##bytes, bytes, Access::Store)
 SIMT_CALLBACKS(1)
 SIMT_CALLBACKS(2)
@@ -320,44 +323,43 @@ void __ubsan_handle_out_of_bounds(const UbsanBounds* data, std::uintptr_t index)
 }
 
 // The compiler's own atomics, where kernels use them (guards of static variables do).
-#define SIMT_TSAN_ATOMICS(bits)                                                                    \
-  using SimtWord##bits = std::uint##bits##_t;                                                      \
-  SimtWord##bits __tsan_atomic##bits##_load(const volatile SimtWord##bits* p, int);                \
-  SimtWord##bits __tsan_atomic##bits##_load(const volatile SimtWord##bits* p, int) {               \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                        \
-                            __builtin_return_address(0));                                          \
-    return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                                   \
-  }                                                                                                \
-  void __tsan_atomic##bits##_store(volatile SimtWord##bits* p, SimtWord##bits v, int);             \
-  void __tsan_atomic##bits##_store(volatile SimtWord##bits* p, SimtWord##bits v, int) {            \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                        \
-                            __builtin_return_address(0));                                          \
-    __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                                      \
-  }                                                                                                \
-  SimtWord##bits __tsan_atomic##bits##_exchange(volatile SimtWord##bits* p, SimtWord##bits v, int); \
-  SimtWord##bits __tsan_atomic##bits##_exchange(volatile SimtWord##bits* p, SimtWord##bits v,      \
-                                                int) {                                             \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                        \
-                            __builtin_return_address(0));                                          \
-    return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST);                                            \
-  }                                                                                                \
-  SimtWord##bits __tsan_atomic##bits##_fetch_add(volatile SimtWord##bits* p, SimtWord##bits v,     \
-                                                 int);                                             \
-  SimtWord##bits __tsan_atomic##bits##_fetch_add(volatile SimtWord##bits* p, SimtWord##bits v,     \
-                                                 int) {                                            \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                        \
-                            __builtin_return_address(0));                                          \
-    return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);                                             \
-  }                                                                                                \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile SimtWord##bits* p,                    \
-                                                    SimtWord##bits* seen, SimtWord##bits v, int,   \
-                                                    int);                                          \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile SimtWord##bits* p,                    \
-                                                    SimtWord##bits* seen, SimtWord##bits v, int,   \
-                                                    int) {                                         \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                        \
-                            __builtin_return_address(0));                                          \
-    return __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);     \
+#define SIMT_TSAN_ATOMICS(bits)                                                                \
+  using SimtWord##bits = std::uint##bits##_t;                                                  \
+  SimtWord##bits __tsan_atomic##bits##_load(const volatile SimtWord##bits* p, int);            \
+  SimtWord##bits __tsan_atomic##bits##_load(const volatile SimtWord##bits* p, int) {           \
+    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
+                            __builtin_return_address(0));                                      \
+    return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                               \
+  }                                                                                            \
+  void __tsan_atomic##bits##_store(volatile SimtWord##bits* p, SimtWord##bits v, int);         \
+  void __tsan_atomic##bits##_store(volatile SimtWord##bits* p, SimtWord##bits v, int) {        \
+    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
+                            __builtin_return_address(0));                                      \
+    __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                                  \
+  }                                                                                            \
+  SimtWord##bits __tsan_atomic##bits##_exchange(volatile SimtWord##bits* p, SimtWord##bits v,  \
+                                                int);                                          \
+  SimtWord##bits __tsan_atomic##bits##_exchange(volatile SimtWord##bits* p, SimtWord##bits v,  \
+                                                int) {                                         \
+    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
+                            __builtin_return_address(0));                                      \
+    return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST);                                        \
+  }                                                                                            \
+  SimtWord##bits __tsan_atomic##bits##_fetch_add(volatile SimtWord##bits* p, SimtWord##bits v, \
+                                                 int);                                         \
+  SimtWord##bits __tsan_atomic##bits##_fetch_add(volatile SimtWord##bits* p, SimtWord##bits v, \
+                                                 int) {                                        \
+    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
+                            __builtin_return_address(0));                                      \
+    return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);                                         \
+  }                                                                                            \
+  int __tsan_atomic##bits##_compare_exchange_strong(                                           \
+      volatile SimtWord##bits* p, SimtWord##bits* seen, SimtWord##bits v, int, int);           \
+  int __tsan_atomic##bits##_compare_exchange_strong(                                           \
+      volatile SimtWord##bits* p, SimtWord##bits* seen, SimtWord##bits v, int, int) {          \
+    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
+                            __builtin_return_address(0));                                      \
+    return __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
   }
 SIMT_TSAN_ATOMICS(8)
 SIMT_TSAN_ATOMICS(16)

@@ -27,12 +27,12 @@ void Worker::meet(std::uint32_t mask, void* payload, Combine combine, const char
       index = i;
     } else if ((mask & g.arrived) && (g.mask & bit)) {
       // Each waits for the other.
-      const unsigned other = this->warp() * kWarp +
-                             static_cast<unsigned>(__builtin_ctz(g.arrived & mask));
+      const unsigned other =
+          this->warp() * kWarp + static_cast<unsigned>(__builtin_ctz(g.arrived & mask));
       fail(Defect::WarpDivergence, &site, nullptr,
            "the thread comes to " + std::string(what) + " with mask " + hex(mask) +
-               ", but thread " + thread_text(other) + " waits for it in " + g.what +
-               " with mask " + hex(g.mask) + " at " + to_string(g.site));
+               ", but thread " + thread_text(other) + " waits for it in " + g.what + " with mask " +
+               hex(g.mask) + " at " + to_string(g.site));
     }
   }
   if (index == warp.groups.size()) warp.groups.push_back({mask, 0, combine, what, site, {}});
@@ -96,7 +96,8 @@ void Worker::resolve_active_masks(unsigned warp_index, bool only_if_all) {
   }
   if (!asking || (only_if_all && asking != (warp.exists & ~warp.ended))) return;
   while (asking) {
-    const Site site = threads_[warp_index * kWarp + static_cast<unsigned>(__builtin_ctz(asking))].site;
+    const Site site =
+        threads_[warp_index * kWarp + static_cast<unsigned>(__builtin_ctz(asking))].site;
     std::uint32_t together = 0;
     for (std::uint32_t rest = asking; rest; rest &= rest - 1) {
       const auto lane = static_cast<unsigned>(__builtin_ctz(rest));

@@ -23,9 +23,12 @@ constexpr std::size_t kMostFindings = 16;
 
 std::uint64_t Launch::block_at(std::uint64_t position) const {
   switch (options.order) {
-    case Order::Forward: return position;
-    case Order::Reverse: return blocks - 1 - position;
-    case Order::Random: break;
+    case Order::Forward:
+      return position;
+    case Order::Reverse:
+      return blocks - 1 - position;
+    case Order::Random:
+      break;
   }
   // An affine permutation needs no table: position * a + b mod blocks, a coprime to blocks.
   std::uint64_t a = mix(options.seed) % blocks;

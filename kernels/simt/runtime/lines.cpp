@@ -41,9 +41,9 @@ void ask(const Module& module, std::span<const void* const> addresses, Cache& ca
   std::string command = "addr2line -a -i -e " + quoted(module.path);
   for (const void* address : addresses) {
     char text[32];  // -1: into the call rather than behind it
-    std::snprintf(text, sizeof text, " %#zx",
-                  static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(address) - 1 -
-                                           module.bias));
+    std::snprintf(
+        text, sizeof text, " %#zx",
+        static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(address) - 1 - module.bias));
     command += text;
   }
   command += " 2>/dev/null";

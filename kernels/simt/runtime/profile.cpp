@@ -107,8 +107,7 @@ void close_launch(const Launch& launch) {
     if (is_load(key.kind) || access_of(key.kind) == Access::Atomic) loaded.insert(counts.unique);
     if (!is_load(key.kind)) stored.insert(counts.unique);
   }
-  for (const auto& [where, sectors] : unique)
-    kernel.lines[where].unique_sectors += sectors.size();
+  for (const auto& [where, sectors] : unique) kernel.lines[where].unique_sectors += sectors.size();
   kernel.sums.unique_load_sectors += loaded.size();
   kernel.sums.unique_store_sectors += stored.size();
   c.launch.clear();
@@ -190,10 +189,10 @@ const char* name(Space space, Access access) {
 
 std::string to_string(const KernelProfile& p) {
   using Long = unsigned long long;
-  std::string text = format(
-      "%s: %llu launches, %llu blocks, %llu threads; %.2f lanes active on average\n",
-      p.kernel.c_str(), static_cast<Long>(p.launches), static_cast<Long>(p.blocks),
-      static_cast<Long>(p.threads), ratio(p.block_lanes, p.block_executions));
+  std::string text =
+      format("%s: %llu launches, %llu blocks, %llu threads; %.2f lanes active on average\n",
+             p.kernel.c_str(), static_cast<Long>(p.launches), static_cast<Long>(p.blocks),
+             static_cast<Long>(p.threads), ratio(p.block_lanes, p.block_executions));
   text += format("  distinct sectors: %.3f MB read, %.3f MB written\n",
                  static_cast<double>(p.unique_load_sectors) * 32e-6,
                  static_cast<double>(p.unique_store_sectors) * 32e-6);
@@ -205,9 +204,8 @@ std::string to_string(const KernelProfile& p) {
     const std::string sectors = global ? format("%.2f", ratio(l.sectors, l.requests)) : "";
     const std::string waves = global ? "" : format("%.2f", ratio(l.wavefronts, l.requests));
     // For global memory: as many sectors as the bytes asked for would fill.
-    const std::string ideal =
-        format("%.2f", global ? ratio(l.bytes, 32 * l.requests)
-                              : ratio(l.ideal_wavefronts, l.requests));
+    const std::string ideal = format(
+        "%.2f", global ? ratio(l.bytes, 32 * l.requests) : ratio(l.ideal_wavefronts, l.requests));
     text += format("  %-24s %-13s %10llu %6.2f %12s %12s %12s\n", place.c_str(),
                    name(l.space, l.access), static_cast<Long>(l.requests),
                    ratio(l.lanes, l.requests), sectors.c_str(), waves.c_str(), ideal.c_str());

@@ -16,18 +16,30 @@ ReportHandler handler = [](const Report& report) {
 
 const char* to_string(Defect defect) {
   switch (defect) {
-    case Defect::BarrierDivergence: return "barrier divergence";
-    case Defect::EarlyExit: return "early exit before a barrier";
-    case Defect::WarpDivergence: return "warp divergence";
-    case Defect::BadMask: return "bad mask";
-    case Defect::GlobalBounds: return "global access out of bounds";
-    case Defect::SharedBounds: return "shared access out of bounds";
-    case Defect::Misaligned: return "misaligned access";
-    case Defect::Uninitialised: return "uninitialised shared read";
-    case Defect::SharedRace: return "shared memory race";
-    case Defect::PendingCopy: return "missing cp.async wait";
-    case Defect::StackOverflow: return "stack overflow";
-    case Defect::Trap: return "trap";
+    case Defect::BarrierDivergence:
+      return "barrier divergence";
+    case Defect::EarlyExit:
+      return "early exit before a barrier";
+    case Defect::WarpDivergence:
+      return "warp divergence";
+    case Defect::BadMask:
+      return "bad mask";
+    case Defect::GlobalBounds:
+      return "global access out of bounds";
+    case Defect::SharedBounds:
+      return "shared access out of bounds";
+    case Defect::Misaligned:
+      return "misaligned access";
+    case Defect::Uninitialised:
+      return "uninitialised shared read";
+    case Defect::SharedRace:
+      return "shared memory race";
+    case Defect::PendingCopy:
+      return "missing cp.async wait";
+    case Defect::StackOverflow:
+      return "stack overflow";
+    case Defect::Trap:
+      return "trap";
   }
   return "defect";
 }
@@ -59,9 +71,12 @@ cuda::cudaError_t error_of(Defect defect) {
   switch (defect) {
     case Defect::GlobalBounds:
     case Defect::SharedBounds:
-    case Defect::StackOverflow: return cuda::cudaErrorIllegalAddress;
-    case Defect::Misaligned: return cuda::cudaErrorMisalignedAddress;
-    default: return cuda::cudaErrorLaunchFailure;
+    case Defect::StackOverflow:
+      return cuda::cudaErrorIllegalAddress;
+    case Defect::Misaligned:
+      return cuda::cudaErrorMisalignedAddress;
+    default:
+      return cuda::cudaErrorLaunchFailure;
   }
 }
 

@@ -164,7 +164,8 @@ void Shadow::access(Region region, std::size_t at, const void* address, std::siz
       fine = false;
     } else if (access != Access::Store && !written) {
       tell(Defect::Uninitialised, self, pc, 0,
-           "reads " + std::to_string(bytes) + " bytes that no thread of this block has written", "");
+           "reads " + std::to_string(bytes) + " bytes that no thread of this block has written",
+           "");
       fine = false;
     } else if (written && !ordered_after(cell.writer, cell.write_epoch, cell.write_clock) &&
                !(atomic && cell.atomic)) {

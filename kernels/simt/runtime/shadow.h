@@ -40,9 +40,9 @@ class Shadow {
   struct Cell {
     std::uint32_t write_epoch, write_clock;
     std::uint32_t read_epoch, read_clock;
-    std::uint32_t read_lanes;   // of read_warp, at read_clock
+    std::uint32_t read_lanes;         // of read_warp, at read_clock
     std::uint32_t write_pc, read_pc;  // offsets in the kernel's module
-    std::uint32_t pending;      // the epoch in which a cp.async to here was issued
+    std::uint32_t pending;            // the epoch in which a cp.async to here was issued
     std::uint16_t writer, read_warp;
     std::uint16_t other_reader;  // a thread of another warp, in read_epoch, if other_read
     bool other_read, atomic;

@@ -71,9 +71,8 @@ void combine_shuffle(std::uint32_t lanes, void* const* payload) {
 
 void combine_ballot(std::uint32_t lanes, void* const* payload) {
   std::uint64_t ballot = 0;
-  each(lanes, [&](unsigned l) {
-    ballot |= static_cast<const VotePayload*>(payload[l])->value << l;
-  });
+  each(lanes,
+       [&](unsigned l) { ballot |= static_cast<const VotePayload*>(payload[l])->value << l; });
   each(lanes, [&](unsigned l) { static_cast<VotePayload*>(payload[l])->result = ballot; });
 }
 

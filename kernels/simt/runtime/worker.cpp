@@ -31,7 +31,9 @@ bool same_place(Site a, Site b) {
   return a.line == b.line && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
 }
 
-std::string to_string(Site site) { return std::string(site.file) + ":" + std::to_string(site.line); }
+std::string to_string(Site site) {
+  return std::string(site.file) + ":" + std::to_string(site.line);
+}
 
 Worker::Worker()
     : signal_stack_(new char[SignalStack::kBytes]), fault_stack_(new char[kFaultStack]) {}
@@ -48,8 +50,6 @@ Worker& Worker::in_kernel() {
   std::fputs("simt: a device function was called outside a kernel\n", stderr);
   std::abort();
 }
-
-void* Worker::fault_stack_top() { return fault_stack_.get() + kFaultStack; }
 
 void Worker::run(Launch& launch) {
   const SignalStack signals(signal_stack_.get());
@@ -134,7 +134,8 @@ void Worker::run_block(std::uint64_t position) {
   }
 }
 
-// ---- the loop ------------------------------------------------------------------------------------
+// ---- the loop
+// ------------------------------------------------------------------------------------
 
 void Worker::enter_loop(void* raw) {
   auto& worker = *static_cast<Worker*>(raw);
@@ -252,7 +253,8 @@ void Worker::thread_ended(unsigned i) {
              std::to_string(arrived_ - 1) + " more wait here in " + barrier_what_);
 }
 
-// ---- the block's barrier -------------------------------------------------------------------------
+// ---- the block's barrier
+// -------------------------------------------------------------------------
 
 void Worker::arrive(const char* what, Site site) {
   if (arrived_ == 0) {
@@ -307,7 +309,8 @@ int Worker::barrier_reduce(Reduce reduce, int predicate, Site site) {
   return reduce == Reduce::Count ? last_sum_ : reduce == Reduce::And ? last_all_ : last_any_;
 }
 
-// ---- nobody can go on ----------------------------------------------------------------------------
+// ---- nobody can go on
+// ----------------------------------------------------------------------------
 
 void Worker::resolve_stall() {
   for (unsigned w = 0; w < warps_.size(); ++w) resolve_active_masks(w, false);
@@ -334,11 +337,10 @@ void Worker::report_deadlock() {
   fail(Defect::BarrierDivergence, &barrier_site_, nullptr, "the block cannot go on");
 }
 
-// ---- findings ------------------------------------------------------------------------------------
+// ---- findings
+// ------------------------------------------------------------------------------------
 
-std::string Worker::thread_text(unsigned i) const {
-  return to_string(index3(threads_[i].index));
-}
+std::string Worker::thread_text(unsigned i) const { return to_string(index3(threads_[i].index)); }
 
 std::string Worker::whereabouts() const {
   return launch_->name + ", block " + to_string(index3(cuda::blockIdx)) + ", thread " +
@@ -347,7 +349,8 @@ std::string Worker::whereabouts() const {
 
 bool Worker::is_shared(const void* address, std::size_t bytes) const {
   const auto* p = static_cast<const char*>(address);
-  if (dynamic_.guards(p)) return p >= dynamic_.begin() && p + bytes <= dynamic_.begin() + dynamic_.bytes();
+  if (dynamic_.guards(p))
+    return p >= dynamic_.begin() && p + bytes <= dynamic_.begin() + dynamic_.bytes();
   if (!tls_ || launch_->module->arrays.empty()) return true;  // stripped: cannot tell
   if (p < tls_ || p >= tls_ + launch_->module->tls_bytes) return false;
   const auto offset = static_cast<std::size_t>(p - tls_);
@@ -386,7 +389,8 @@ void Worker::fail(Defect defect, const Site* site, const void* pc, std::string m
   leave_block();
 }
 
-// ---- what the shims call -------------------------------------------------------------------------
+// ---- what the shims call
+// -------------------------------------------------------------------------
 
 void block_barrier(Site site) { Worker::in_kernel().barrier("__syncthreads", site); }
 int block_barrier_reduce(Reduce reduce, int predicate, Site site) {

@@ -32,10 +32,10 @@ struct Thread {
   cuda::uint3 index{};
   bool ended = false;
   Waits waits = Waits::No;
-  std::uint32_t mask = 0;     // of Waits::Lanes
-  const char* what = "";      // the call that it waits in
+  std::uint32_t mask = 0;  // of Waits::Lanes
+  const char* what = "";   // the call that it waits in
   Site site{};
-  std::uint32_t result = 0;   // of Waits::ActiveMask
+  std::uint32_t result = 0;  // of Waits::ActiveMask
   CopyQueue copies;
 };
 
@@ -113,9 +113,7 @@ class Worker {
   unsigned warp() const { return running_ / kWarp; }
   unsigned lane() const { return running_ % kWarp; }
   // Whether all 32 lanes of the running thread's warp are there and have not ended.
-  bool whole_warp() const {
-    return warps_[warp()].exists == ~0u && warps_[warp()].ended == 0;
-  }
+  bool whole_warp() const { return warps_[warp()].exists == ~0u && warps_[warp()].ended == 0; }
   Thread& current() { return threads_[running_]; }
   Thread& thread(unsigned i) { return threads_[i]; }
   std::uint64_t position() const { return position_; }
@@ -133,7 +131,8 @@ class Worker {
     bool write, misaligned;
   };
   Fault fault{};
-  void* fault_stack_top();
+  static constexpr std::size_t kFaultStack = 64 * 1024;
+  char* fault_stack() { return fault_stack_.get(); }  // where report_fault() runs
   [[noreturn]] void report_fault();
 
  private:
@@ -186,9 +185,8 @@ class Worker {
   const void* host_low_ = nullptr;
   std::size_t host_bytes_ = 0;
   bool in_block_ = false;
-  static constexpr std::size_t kFaultStack = 64 * 1024;
   std::unique_ptr<char[]> signal_stack_;  // where the signal handler runs
-  std::unique_ptr<char[]> fault_stack_;   // where report_fault() runs
+  std::unique_ptr<char[]> fault_stack_;
   std::unique_ptr<Observer> observer_;
 };
 

@@ -55,23 +55,23 @@ SIMT_ATOMIC_FUNCTION T atomic_fetch_add(T* p, T value) {
 namespace simt::cuda {
 
 #define SIMT_INLINE inline __attribute__((always_inline))
-#define SIMT_ATOMIC_VARIANTS(T, name)                                    \
-  SIMT_INLINE T name##_block(T* p, T value) { return name(p, value); }   \
+#define SIMT_ATOMIC_VARIANTS(T, name)                                  \
+  SIMT_INLINE T name##_block(T* p, T value) { return name(p, value); } \
   SIMT_INLINE T name##_system(T* p, T value) { return name(p, value); }
-#define SIMT_ATOMIC(T, name, expression)                                             \
-  SIMT_INLINE T name(T* p, T value) {                                                \
-    return detail::atomic_update(                                                    \
-        p, [value]([[maybe_unused]] T old) { return static_cast<T>(expression); });  \
-  }                                                                                  \
+#define SIMT_ATOMIC(T, name, expression)                                            \
+  SIMT_INLINE T name(T* p, T value) {                                               \
+    return detail::atomic_update(                                                   \
+        p, [value]([[maybe_unused]] T old) { return static_cast<T>(expression); }); \
+  }                                                                                 \
   SIMT_ATOMIC_VARIANTS(T, name)
-#define SIMT_ATOMIC_INTEGER(T)                                                        \
+#define SIMT_ATOMIC_INTEGER(T)                                                          \
   SIMT_INLINE T atomicAdd(T* p, T value) { return detail::atomic_fetch_add(p, value); } \
-  SIMT_ATOMIC_VARIANTS(T, atomicAdd)                                                  \
-  SIMT_ATOMIC(T, atomicMin, old < value ? old : value)                                \
-  SIMT_ATOMIC(T, atomicMax, old > value ? old : value)                                \
-  SIMT_ATOMIC(T, atomicAnd, old & value)                                              \
-  SIMT_ATOMIC(T, atomicOr, old | value)                                               \
-  SIMT_ATOMIC(T, atomicXor, old ^ value)                                              \
+  SIMT_ATOMIC_VARIANTS(T, atomicAdd)                                                    \
+  SIMT_ATOMIC(T, atomicMin, old < value ? old : value)                                  \
+  SIMT_ATOMIC(T, atomicMax, old > value ? old : value)                                  \
+  SIMT_ATOMIC(T, atomicAnd, old& value)                                                 \
+  SIMT_ATOMIC(T, atomicOr, old | value)                                                 \
+  SIMT_ATOMIC(T, atomicXor, old ^ value)                                                \
   SIMT_ATOMIC(T, atomicExch, value)
 SIMT_ATOMIC_INTEGER(int)
 SIMT_ATOMIC_INTEGER(unsigned)
@@ -90,9 +90,9 @@ SIMT_ATOMIC(double, atomicExch, value)
 #undef SIMT_ATOMIC_VARIANTS
 
 template <class T>
-  requires(std::is_integral_v<T> && (sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8))
-SIMT_INLINE T atomicCAS(T* p, std::type_identity_t<T> compare,
-                                                  std::type_identity_t<T> value) {
+requires(std::is_integral_v<T> &&
+         (sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8)) SIMT_INLINE T
+    atomicCAS(T* p, std::type_identity_t<T> compare, std::type_identity_t<T> value) {
   return detail::atomic_update(p, [=](T old) { return old == compare ? value : old; });
 }
 #undef SIMT_INLINE

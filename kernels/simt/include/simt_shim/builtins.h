@@ -35,17 +35,29 @@ inline void __threadfence_system() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 // Loads through the read-only cache and with cache hints are loads.
 template <class T>
-inline __attribute__((always_inline)) T __ldg(const T* p) { return *p; }
+inline __attribute__((always_inline)) T __ldg(const T* p) {
+  return *p;
+}
 template <class T>
-inline __attribute__((always_inline)) T __ldcg(const T* p) { return *p; }
+inline __attribute__((always_inline)) T __ldcg(const T* p) {
+  return *p;
+}
 template <class T>
-inline __attribute__((always_inline)) T __ldca(const T* p) { return *p; }
+inline __attribute__((always_inline)) T __ldca(const T* p) {
+  return *p;
+}
 template <class T>
-inline __attribute__((always_inline)) T __ldcs(const T* p) { return *p; }
+inline __attribute__((always_inline)) T __ldcs(const T* p) {
+  return *p;
+}
 template <class T>
-inline __attribute__((always_inline)) void __stcg(T* p, T value) { *p = value; }
+inline __attribute__((always_inline)) void __stcg(T* p, T value) {
+  *p = value;
+}
 template <class T>
-inline __attribute__((always_inline)) void __stcs(T* p, T value) { *p = value; }
+inline __attribute__((always_inline)) void __stcs(T* p, T value) {
+  *p = value;
+}
 
 // A count that grows with time (nanoseconds): differences order events and measure nothing else.
 long long clock64();

@@ -57,8 +57,12 @@ inline SIMT_HALF2 __hfma2(SIMT_HALF2 a, SIMT_HALF2 b, SIMT_HALF2 c) {
 }
 inline SIMT_HALF2 __hneg2(SIMT_HALF2 a) { return {-a.x, -a.y}; }
 inline SIMT_HALF2 __habs2(SIMT_HALF2 a) { return {__habs(a.x), __habs(a.y)}; }
-inline SIMT_HALF2 __hmin2(SIMT_HALF2 a, SIMT_HALF2 b) { return {__hmin(a.x, b.x), __hmin(a.y, b.y)}; }
-inline SIMT_HALF2 __hmax2(SIMT_HALF2 a, SIMT_HALF2 b) { return {__hmax(a.x, b.x), __hmax(a.y, b.y)}; }
+inline SIMT_HALF2 __hmin2(SIMT_HALF2 a, SIMT_HALF2 b) {
+  return {__hmin(a.x, b.x), __hmin(a.y, b.y)};
+}
+inline SIMT_HALF2 __hmax2(SIMT_HALF2 a, SIMT_HALF2 b) {
+  return {__hmax(a.x, b.x), __hmax(a.y, b.y)};
+}
 inline SIMT_HALF2 operator+(SIMT_HALF2 a, SIMT_HALF2 b) { return __hadd2(a, b); }
 inline SIMT_HALF2 operator-(SIMT_HALF2 a, SIMT_HALF2 b) { return __hsub2(a, b); }
 inline SIMT_HALF2 operator*(SIMT_HALF2 a, SIMT_HALF2 b) { return __hmul2(a, b); }

@@ -11,14 +11,12 @@ namespace simt::cuda {
 
 // ---- min and max of the global namespace ----
 
-#define SIMT_MIN_MAX(R, A, B)                                        \
-  constexpr R min(A a, B b) {                                        \
-    return static_cast<R>(a) < static_cast<R>(b) ? static_cast<R>(a) \
-                                                 : static_cast<R>(b); \
-  }                                                                  \
-  constexpr R max(A a, B b) {                                        \
-    return static_cast<R>(a) > static_cast<R>(b) ? static_cast<R>(a) \
-                                                 : static_cast<R>(b); \
+#define SIMT_MIN_MAX(R, A, B)                                                             \
+  constexpr R min(A a, B b) {                                                             \
+    return static_cast<R>(a) < static_cast<R>(b) ? static_cast<R>(a) : static_cast<R>(b); \
+  }                                                                                       \
+  constexpr R max(A a, B b) {                                                             \
+    return static_cast<R>(a) > static_cast<R>(b) ? static_cast<R>(a) : static_cast<R>(b); \
   }
 SIMT_MIN_MAX(int, int, int)
 SIMT_MIN_MAX(unsigned, unsigned, unsigned)
@@ -67,7 +65,9 @@ inline void __sincosf(float x, float* s, float* c) { *s = ::sinf(x), *c = ::cosf
 inline float __saturatef(float x) { return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f; }
 inline float rsqrtf(float x) { return 1.0f / ::sqrtf(x); }
 inline double rsqrt(double x) { return 1.0 / ::sqrt(x); }
-inline float __frsqrt_rn(float x) { return static_cast<float>(1.0 / ::sqrt(static_cast<double>(x))); }
+inline float __frsqrt_rn(float x) {
+  return static_cast<float>(1.0 / ::sqrt(static_cast<double>(x)));
+}
 inline float rcbrtf(float x) { return 1.0f / ::cbrtf(x); }
 // Of x pi, exact where the result is 0, 1 or -1.
 inline double sinpi(double x) {
@@ -84,7 +84,8 @@ inline float sinpif(float x) { return static_cast<float>(sinpi(static_cast<doubl
 inline float cospif(float x) { return static_cast<float>(cospi(static_cast<double>(x))); }
 inline void sincospif(float x, float* s, float* c) { *s = sinpif(x), *c = cospif(x); }
 
-// ---- conversions: rn to nearest even, rz towards zero, rd down, ru up; out of range saturates ----
+// ---- conversions: rn to nearest even, rz towards zero, rd down, ru up; out of range saturates
+// ----
 
 namespace convert {
 template <class I, class F>
@@ -97,10 +98,10 @@ I saturate(F rounded) {
 }
 }  // namespace convert
 
-#define SIMT_CONVERT(F, I, name)                                                      \
-  inline I __##name##_rn(F x) { return convert::saturate<I>(std::nearbyint(x)); }     \
-  inline I __##name##_rz(F x) { return convert::saturate<I>(std::trunc(x)); }         \
-  inline I __##name##_rd(F x) { return convert::saturate<I>(std::floor(x)); }         \
+#define SIMT_CONVERT(F, I, name)                                                  \
+  inline I __##name##_rn(F x) { return convert::saturate<I>(std::nearbyint(x)); } \
+  inline I __##name##_rz(F x) { return convert::saturate<I>(std::trunc(x)); }     \
+  inline I __##name##_rd(F x) { return convert::saturate<I>(std::floor(x)); }     \
   inline I __##name##_ru(F x) { return convert::saturate<I>(std::ceil(x)); }
 SIMT_CONVERT(double, int, double2int)
 SIMT_CONVERT(double, unsigned, double2uint)

@@ -55,28 +55,27 @@ cudaError_t cudaMemset(void* to, int value, std::size_t bytes);
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream = nullptr);
 
 template <class T>
-  requires(!std::is_void_v<T>)
-cudaError_t cudaMalloc(T** pointer, std::size_t bytes) {
+requires(!std::is_void_v<T>) cudaError_t cudaMalloc(T** pointer, std::size_t bytes) {
   return cudaMalloc(reinterpret_cast<void**>(pointer), bytes);
 }
 template <class T>
-  requires(!std::is_void_v<T>)
-cudaError_t cudaMallocAsync(T** pointer, std::size_t bytes, cudaStream_t stream) {
+requires(!std::is_void_v<T>) cudaError_t
+    cudaMallocAsync(T** pointer, std::size_t bytes, cudaStream_t stream) {
   return cudaMallocAsync(reinterpret_cast<void**>(pointer), bytes, stream);
 }
 template <class T>
-  requires(!std::is_void_v<T>)
-cudaError_t cudaMallocManaged(T** pointer, std::size_t bytes, unsigned flags = 1) {
+requires(!std::is_void_v<T>) cudaError_t
+    cudaMallocManaged(T** pointer, std::size_t bytes, unsigned flags = 1) {
   return cudaMallocManaged(reinterpret_cast<void**>(pointer), bytes, flags);
 }
 template <class T>
-  requires(!std::is_void_v<T>)
-cudaError_t cudaMallocHost(T** pointer, std::size_t bytes, unsigned flags = 0) {
+requires(!std::is_void_v<T>) cudaError_t
+    cudaMallocHost(T** pointer, std::size_t bytes, unsigned flags = 0) {
   return cudaMallocHost(reinterpret_cast<void**>(pointer), bytes, flags);
 }
 template <class T>
-  requires(!std::is_void_v<T>)
-cudaError_t cudaHostAlloc(T** pointer, std::size_t bytes, unsigned flags) {
+requires(!std::is_void_v<T>) cudaError_t
+    cudaHostAlloc(T** pointer, std::size_t bytes, unsigned flags) {
   return cudaHostAlloc(reinterpret_cast<void**>(pointer), bytes, flags);
 }
 
@@ -162,7 +161,7 @@ constexpr HostFeatures kHostFeatures{};
 cuda::cudaError_t launch(const cuda::cudaLaunchConfig_t& config, const void* kernel,
                          void (*run_thread)(const void* arguments), const void* arguments,
                          std::size_t argument_bytes, HostFeatures features);
-}
+}  // namespace simt::detail
 
 namespace simt::cuda {
 

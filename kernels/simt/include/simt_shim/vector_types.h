@@ -46,18 +46,19 @@ struct Word<16> {
 // their names, lest objects of both be linked together.
 #if SIMT_COUNTING
 #define SIMT_VECTOR_BUILD inline namespace counting
-#define SIMT_VECTOR_COPY(Name, Bytes)                                         \
-  Name() = default;                                                           \
-  Name(const Name& from) { copy(from); }                                      \
-  Name& operator=(const Name& from) {                                         \
-    copy(from);                                                               \
-    return *this;                                                             \
-  }                                                                           \
-  __attribute__((always_inline)) void copy(const Name& from) {                \
-    using W = ::simt::detail::Word<Bytes>::Type;                              \
-    *reinterpret_cast<W*>(this) = *reinterpret_cast<const W*>(&from);         \
+#define SIMT_VECTOR_COPY(Name, Bytes)                                 \
+  Name() = default;                                                   \
+  Name(const Name& from) { copy(from); }                              \
+  Name& operator=(const Name& from) {                                 \
+    copy(from);                                                       \
+    return *this;                                                     \
+  }                                                                   \
+  __attribute__((always_inline)) void copy(const Name& from) {        \
+    using W = ::simt::detail::Word<Bytes>::Type;                      \
+    *reinterpret_cast<W*>(this) = *reinterpret_cast<const W*>(&from); \
   }
-#define SIMT_VECTOR_INIT2(Name, T) constexpr Name(T x_, T y_) : x(x_), y(y_) {}
+#define SIMT_VECTOR_INIT2(Name, T) \
+  constexpr Name(T x_, T y_) : x(x_), y(y_) {}
 #define SIMT_VECTOR_INIT4(Name, T) \
   constexpr Name(T x_, T y_, T z_, T w_) : x(x_), y(y_), z(z_), w(w_) {}
 #else
@@ -71,22 +72,22 @@ struct Word<16> {
 #define SIMT_VECTOR_NO_INIT(Name, T)
 
 // base1, base2, base4 and make_base1(), ...; COPY4 and INIT4 say how the widest is copied and made.
-#define SIMT_VECTOR_FAMILY(T, base, align2, align4, COPY4, INIT4)            \
-  struct base##1 {                                                          \
-    T x;                                                                    \
-  };                                                                        \
-  struct alignas(align2) base##2 {                                          \
-    T x, y;                                                                 \
-    SIMT_VECTOR_COPY(base##2, 2 * sizeof(T))                                \
-    SIMT_VECTOR_INIT2(base##2, T)                                           \
-  };                                                                        \
-  struct alignas(align4) base##4 {                                          \
-    T x, y, z, w;                                                           \
-    COPY4(base##4, 4 * sizeof(T))                                           \
-    INIT4(base##4, T)                                                       \
-  };                                                                        \
-  inline base##1 make_##base##1(T x) { return {x}; }                        \
-  inline base##2 make_##base##2(T x, T y) { return {x, y}; }                \
+#define SIMT_VECTOR_FAMILY(T, base, align2, align4, COPY4, INIT4) \
+  struct base##1 {                                                \
+    T x;                                                          \
+  };                                                              \
+  struct alignas(align2) base##2 {                                \
+    T x, y;                                                       \
+    SIMT_VECTOR_COPY(base##2, 2 * sizeof(T))                      \
+    SIMT_VECTOR_INIT2(base##2, T)                                 \
+  };                                                              \
+  struct alignas(align4) base##4 {                                \
+    T x, y, z, w;                                                 \
+    COPY4(base##4, 4 * sizeof(T))                                 \
+    INIT4(base##4, T)                                             \
+  };                                                              \
+  inline base##1 make_##base##1(T x) { return {x}; }              \
+  inline base##2 make_##base##2(T x, T y) { return {x, y}; }      \
   inline base##4 make_##base##4(T x, T y, T z, T w) { return {x, y, z, w}; }
 
 #define SIMT_VECTOR_UPTO4BYTES(T, base, align2, align4) \

@@ -124,8 +124,9 @@ unsigned __match_all_sync(unsigned mask, T value, int* all_equal, SIMT_SITE) {
 
 #define SIMT_REDUCE(name, T, combine)                                                       \
   inline T name(unsigned mask, T value, SIMT_SITE) {                                        \
-    return static_cast<T>(detail::vote(mask, static_cast<std::uint64_t>(value),             \
-                                       detail::combine, #name, site).result);               \
+    return static_cast<T>(                                                                  \
+        detail::vote(mask, static_cast<std::uint64_t>(value), detail::combine, #name, site) \
+            .result);                                                                       \
   }
 SIMT_REDUCE(__reduce_add_sync, unsigned, combine_add)
 SIMT_REDUCE(__reduce_min_sync, unsigned, combine_min)
