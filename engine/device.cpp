@@ -103,7 +103,14 @@ Device parse_device(std::string_view text) {
   return device;
 }
 
-std::vector<Device> available_devices() { return {cpu_device, reference_device}; }
+std::vector<Device> available_devices() {
+  return {
+    cpu_device, reference_device,
+#if ETUDE_HAVE_SIMT
+        {DeviceKind::simt},
+#endif
+  };
+}
 
 template <>
 const Kernels<float>& kernels_for<float>(Device device) {
@@ -112,11 +119,13 @@ const Kernels<float>& kernels_for<float>(Device device) {
       return chosen()->table();
     case DeviceKind::reference:
       return reference_f32::table();
-    case DeviceKind::cuda:
+#if ETUDE_HAVE_SIMT
     case DeviceKind::simt:
-      break;
+      return simt::table();
+#endif
+    default:
+      no_back_end(device);
   }
-  no_back_end(device);
 }
 
 template <>

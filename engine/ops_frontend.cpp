@@ -105,15 +105,18 @@ void top_db(const Tensor& y, double top_db) {
   check(top_db >= 0, "top_db: expected a range of at least 0 dB, got {}", top_db);
   const Index clips = y.dim(0);
   dispatch(y, [&]<class T>(const Kernels<T>& k) {
-    k.top_db(current_stream(y.device()), clips, clips ? y.size() / clips : 0, top_db, y.data<T>());
+    const Index size = clips ? y.size() / clips : 0;
+    const Workspace work(y.device(), k.top_db_workspace(clips, size));
+    k.top_db(current_stream(y.device()), clips, size, top_db, y.data<T>(), work.data());
   });
 }
 
 void standardize_clip(const Tensor& y, const Tensor& frames_valid, double eps) {
   const StandardizeShape p = standardize_shape("standardize_clip", y, frames_valid, eps);
   dispatch(y, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(y.device(), k.standardize_clip_workspace(p));
     k.standardize_clip(current_stream(y.device()), p, data_or_null<std::int64_t>(frames_valid),
-                       y.data<T>());
+                       y.data<T>(), work.data());
   });
 }
 

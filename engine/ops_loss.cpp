@@ -74,8 +74,9 @@ Tensor mse_loss(const Tensor& x, const Tensor& target) {
   const Tensor loss = empty_like(x, {});
   const Tensor dx = empty_like(x);
   dispatch(x, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(x.device(), k.mean_squared_error_workspace(x.size()));
     k.mean_squared_error(current_stream(x.device()), x.size(), x.data<T>(), target.data<T>(),
-                         loss.data<T>(), dx.data<T>());
+                         loss.data<T>(), dx.data<T>(), work.data());
   });
   return record("mse_loss", loss, {x}, scaled_gradient(dx));
 }

@@ -20,7 +20,8 @@ Tensor flatten(const Tensor& x) {
 Tensor sum(const Tensor& x) {
   const Tensor y = empty_like(x, {});
   dispatch(x, [&]<class T>(const Kernels<T>& k) {
-    k.sum(current_stream(x.device()), x.size(), x.data<T>(), y.data<T>());
+    const Workspace work(x.device(), k.sum_workspace(x.size()));
+    k.sum(current_stream(x.device()), x.size(), x.data<T>(), y.data<T>(), work.data());
   });
   return record("sum", y, {x}, [x_shape = x.shape()](Tensor dy) -> Gradients {
     const Tensor dx = Tensor::full(x_shape, 1, dy.dtype(), dy.device());

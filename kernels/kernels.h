@@ -33,4 +33,17 @@ const Kernels<float>& table();
 }
 #endif
 
+// The CUDA kernels (kernels/cuda) under the emulator (kernels/simt), and on a GPU where the build
+// has nvcc.
+#if ETUDE_HAVE_SIMT
+namespace simt {
+const Kernels<float>& table();
+}
+#endif
+#if ETUDE_HAVE_CUDA
+namespace cuda {
+const Kernels<float>& table();
+}
+#endif
+
 }  // namespace etude

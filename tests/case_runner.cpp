@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -25,8 +26,12 @@ void spoil(const Tensor& tensor, std::size_t position) {
 
 std::vector<Target> targets() {
   std::vector<Target> result;
+  const char* wanted = std::getenv("ETUDE_TEST_DEVICES");
   for (const Device device : available_devices()) {
     if (device == reference_device) continue;
+    if (wanted && *wanted &&
+        ("," + std::string(wanted) + ",").find("," + to_string(device) + ",") == std::string::npos)
+      continue;
     if (device.kind != DeviceKind::cpu) {
       result.push_back({to_string(device), device, ""});
       continue;

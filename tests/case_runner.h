@@ -15,6 +15,7 @@ struct Target {
 };
 
 // Every device of the build that can run, but the reference, with every instruction set.
+// ETUDE_TEST_DEVICES=cpu,simt keeps those of these kinds.
 std::vector<Target> targets();
 
 // Selects the target's kernels while alive.

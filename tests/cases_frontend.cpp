@@ -90,7 +90,7 @@ Case top_db_case(Index clips, Index bands, Index frames, double range) {
   Case c;
   c.op = "top_db";
   c.label = fmt::format("{}x{}x{} range {}", clips, bands, frames, range);
-  c.kernels = {"top_db"};
+  c.kernels = {"top_db", "top_db_workspace"};
   c.inputs = {{"y", {clips, bands, frames}, Fill::normal, -30, 20, false}};
   c.run = [range](const Tensors& in) -> Tensors {
     const Tensor y = in[0].clone();
@@ -108,7 +108,10 @@ Case standardize_case(const StandardizeShape& p, bool per_band, bool padded) {
   c.op = "standardize";
   c.label = fmt::format("{}x{}x{} per {}{}", p.clips, p.bands, p.frames, per_band ? "band" : "clip",
                         padded ? " padded" : "");
-  c.kernels = {per_band ? "standardize_band" : "standardize_clip"};
+  if (per_band)
+    c.kernels = {"standardize_band"};
+  else
+    c.kernels = {"standardize_clip", "standardize_clip_workspace"};
   c.inputs = {
       {"y", {p.clips, p.bands, p.frames}, Fill::normal, -5, 2, false},
       {"frames_valid", {p.clips}, Fill::labels, 1, static_cast<double>(p.frames + 1), false},

@@ -22,7 +22,7 @@ Case mse_case(Shape x) {
   Case c;
   c.op = "mse_loss";
   c.label = to_string(x);
-  c.kernels = {"mean_squared_error", "scale_by"};
+  c.kernels = {"mean_squared_error", "mean_squared_error_workspace", "scale_by"};
   c.inputs = {{"x", x}, {"target", x, Fill::normal, 0, 1, false}};
   c.run = [](const Tensors& in) -> Tensors { return {mse_loss(in[0], in[1])}; };
   c.reduction = elements;

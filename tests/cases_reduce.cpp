@@ -9,7 +9,7 @@ Case sum_case(Index n, Fill fill) {
   Case c;
   c.op = "sum";
   c.label = fmt::format("{}{}", n, fill == Fill::normal ? " around 0" : "");
-  c.kernels = {"sum", "fill", "scale_by"};
+  c.kernels = {"sum", "sum_workspace", "fill", "scale_by"};
   c.inputs = {{"x", {n}, fill, 0, 1}};
   c.run = [](const Tensors& in) -> Tensors { return {sum(in[0]), mean(in[0])}; };
   c.reduction = elements;

@@ -36,8 +36,11 @@ ETUDE_INLINE Index valid_frames(const StandardizeShape& p, const std::int64_t* f
 
 }  // namespace
 
+std::size_t top_db_workspace(Index, Index) { return 0; }
+std::size_t standardize_clip_workspace(const StandardizeShape&) { return 0; }
+
 // A NaN stays where it is and does not enter the maximum.
-void top_db(Stream, Index clips, Index size, double top_db, T* y) {
+void top_db(Stream, Index clips, Index size, double top_db, T* y, void*) {
   parallel_for(clips, clips * size, [&](Index clip) {
     float* row = y + clip * size;
     Vec most = splat(-INFINITY);
@@ -62,7 +65,8 @@ void top_db(Stream, Index clips, Index size, double top_db, T* y) {
 
 // mean, deviation = sqrt(mean of (y - mean)^2) over all bands and valid frames of the clip;
 // y = (y - mean) / (deviation + eps). Each band's sum is added in turn.
-void standardize_clip(Stream, const StandardizeShape& p, const std::int64_t* frames_valid, T* y) {
+void standardize_clip(Stream, const StandardizeShape& p, const std::int64_t* frames_valid, T* y,
+                      void*) {
   const Index size = p.bands * p.frames;
   parallel_for(p.clips, 3 * p.clips * size, [&](Index clip) {
     float* rows = y + clip * size;

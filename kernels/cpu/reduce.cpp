@@ -5,7 +5,9 @@
 
 namespace etude::ETUDE_BACKEND {
 
-void sum(Stream, Index n, const float* x, float* y) {
+std::size_t sum_workspace(Index) { return 0; }
+
+void sum(Stream, Index n, const float* x, float* y, void*) {
   *y = static_cast<float>(parallel_sum(n, [x](Index i) { return static_cast<double>(x[i]); }));
 }
 

@@ -53,8 +53,11 @@ void mel_spectrogram(Stream, const StftShape& p, const MelFilters& filters, LogS
   }
 }
 
+std::size_t top_db_workspace(Index, Index) { return 0; }
+std::size_t standardize_clip_workspace(const StandardizeShape&) { return 0; }
+
 // y = max(y, max over the clip - top_db); a NaN stays and does not enter the maximum.
-void top_db(Stream, Index clips, Index size, double top_db, T* y) {
+void top_db(Stream, Index clips, Index size, double top_db, T* y, void*) {
   for (Index clip = 0; clip < clips; ++clip) {
     T* row = y + clip * size;
     T peak = -std::numeric_limits<T>::infinity();
@@ -66,7 +69,8 @@ void top_db(Stream, Index clips, Index size, double top_db, T* y) {
 
 // Over all bands and valid frames: y = (y - mean) / (sqrt(mean of (y - mean)^2) + eps); padding =
 // 0.
-void standardize_clip(Stream, const StandardizeShape& p, const std::int64_t* frames_valid, T* y) {
+void standardize_clip(Stream, const StandardizeShape& p, const std::int64_t* frames_valid, T* y,
+                      void*) {
   for (Index clip = 0; clip < p.clips; ++clip) {
     T* rows = y + clip * p.bands * p.frames;
     const Index valid = valid_frames(p, frames_valid, clip);

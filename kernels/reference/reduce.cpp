@@ -5,7 +5,9 @@
 
 namespace etude::ETUDE_BACKEND {
 
-void sum(Stream, Index n, const T* x, T* y) {
+std::size_t sum_workspace(Index) { return 0; }
+
+void sum(Stream, Index n, const T* x, T* y, void*) {
   double total = 0;
   for (Index i = 0; i < n; ++i) total += x[i];
   *y = static_cast<T>(total);

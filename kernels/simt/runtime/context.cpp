@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#if !defined(__x86_64__) && !defined(__aarch64__)
+#if !defined(SIMT_UCONTEXT) && !defined(__x86_64__) && !defined(__aarch64__)
 #define SIMT_UCONTEXT 1
 #endif
 

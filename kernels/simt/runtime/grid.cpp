@@ -20,7 +20,8 @@ using namespace cuda;
 // ---- host threads
 // --------------------------------------------------------------------------------
 
-// The calling thread and as many helpers as the options ask for. Helpers sleep between launches.
+// The calling thread and as many helpers as the options ask for. Helpers sleep between launches;
+// one that wakes after the last block was taken is not waited for.
 class Pool {
  public:
   static Pool& get() {
@@ -29,44 +30,43 @@ class Pool {
   }
 
   void run(Launch& launch, unsigned host_threads) {
-    {
-      const std::lock_guard lock(mutex_);
-      while (helpers_ + 1 < host_threads) {
-        std::thread([this, index = helpers_] { serve(index); }).detach();
-        ++helpers_;
+    if (host_threads > 1) {
+      {
+        const std::lock_guard lock(mutex_);
+        for (; helpers_ + 1 < host_threads; ++helpers_)
+          std::thread([this, index = helpers_] { serve(index); }).detach();
+        launch_ = &launch;
+        wanted_ = host_threads - 1;
+        ++generation_;
       }
-      launch_ = &launch;
-      wanted_ = host_threads - 1;
-      busy_ = wanted_;
-      ++generation_;
+      wake_.notify_all();
     }
-    if (host_threads > 1) wake_.notify_all();
     Worker::mine().run(launch);
     std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return busy_ == 0; });
     launch_ = nullptr;
+    done_.wait(lock, [&] { return busy_ == 0; });
   }
 
  private:
   void serve(unsigned index) {
     std::uint64_t seen = 0;
+    std::unique_lock lock(mutex_);
     for (;;) {
-      Launch* launch;
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return generation_ != seen && index < wanted_; });
-        seen = generation_;
-        launch = launch_;
-      }
+      wake_.wait(lock, [&] { return generation_ != seen; });
+      seen = generation_;
+      Launch* const launch = launch_;
+      if (!launch || index >= wanted_) continue;
+      ++busy_;
+      lock.unlock();
       Worker::mine().run(*launch);
-      const std::lock_guard lock(mutex_);
+      lock.lock();
       if (--busy_ == 0) done_.notify_one();
     }
   }
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  Launch* launch_ = nullptr;
+  Launch* launch_ = nullptr;  // while it has blocks to give
   unsigned helpers_ = 0, wanted_ = 0, busy_ = 0;
   std::uint64_t generation_ = 0;
 };
@@ -75,10 +75,10 @@ unsigned host_threads_for(const Launch& launch) {
   unsigned count = launch.options.host_threads > 0
                        ? static_cast<unsigned>(launch.options.host_threads)
                        : std::max(1u, std::thread::hardware_concurrency());
-  // Waking a helper costs about as much as running a few thousand short threads.
-  constexpr std::uint64_t kWorthwhile = 2048;
+  // Waking a helper costs about as much as running a few hundred short threads.
+  constexpr std::uint64_t kWorthwhile = 256;
   const std::uint64_t work = launch.blocks * launch.threads / kWorthwhile;
-  count = static_cast<unsigned>(std::min({std::uint64_t{count}, launch.blocks, work + 1}));
+  count = static_cast<unsigned>(std::min({std::uint64_t{count}, launch.blocks, work}));
   return std::max(1u, count);
 }
 
