@@ -101,6 +101,20 @@ Json environment_json(Device device) {
           {"libraries", libraries}};
 }
 
+Json read_run(const RunFolder& folder) {
+  const Json run = read_json(folder.run_json());
+  const auto has = [&](const char* key) {
+    return run.is_object() && run.value(key, Json()).is_object();
+  };
+  check(has("config"), "{}: has no `config`; expected what `etude train` writes",
+        folder.run_json().string());
+  if (!run.contains("spec")) return run;
+  for (const char* key : {"spec", "data", "environment"})
+    check(has(key), "{}: `{}` is missing; expected what `etude train` writes",
+          folder.run_json().string(), key);
+  return run;
+}
+
 Json run_json(const TrainConfig& config, const ModelSpec& spec, const data::Dataset& dataset,
               const data::Split& split, Device device) {
   Json json;

@@ -55,6 +55,8 @@ std::string to_line(const EpochRecord& record, int epochs);
 // What run.json says: how to repeat the run, and on what it was made.
 Json run_json(const TrainConfig& config, const ModelSpec& spec, const data::Dataset& dataset,
               const data::Split& split, Device device);
+// Reads it back. Error where it is no run.json. A folder of folds has `config` alone.
+Json read_run(const RunFolder& folder);
 // Versions, device, instruction set, threads.
 Json environment_json(Device device);
 

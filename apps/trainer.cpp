@@ -233,14 +233,17 @@ void Trainer::finish_epoch() {
     if (classification)
       record.val_accuracy = mean_accuracy(predictions, job_.dataset, job_.spec.task);
   }
-  double monitored = record.val_loss.value_or(record.loss);
-  if (classification && job_.config.monitor == "accuracy")
-    monitored = -record.val_accuracy.value_or(*record.accuracy);
-  check(std::isfinite(monitored),
+  const double judged_loss = record.val_loss.value_or(record.loss);
+  check(std::isfinite(judged_loss),
         "train: the validation loss became {} in epoch {}; try a lower --lr or --clip-grad 1. What "
         "was saved before stays in {}",
-        monitored, record.epoch, job_.folder.string());
-  const bool better = !progress_.best || monitored < *progress_.best;
+        judged_loss, record.epoch, job_.folder.string());
+  const bool by_accuracy = classification && job_.config.monitor == "accuracy";
+  const double monitored = by_accuracy && val_ ? -*record.val_accuracy : judged_loss;
+  // Without a validation part there is nothing to judge by: the last weights are the best.
+  const bool better =
+      !val_ || !progress_.best ||
+      std::pair(monitored, judged_loss) < std::pair(*progress_.best, progress_.best_loss);
 
   progress_.seconds += seconds_since(start);
   record.seconds = progress_.seconds;
@@ -251,6 +254,7 @@ void Trainer::finish_epoch() {
   progress_.samples = progress_.correct = 0;
   if (better) {
     progress_.best = monitored;
+    progress_.best_loss = judged_loss;
     progress_.best_epoch = progress_.epoch;
   }
   const int patience = *job_.config.patience;
