@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 // With --cv the top folder has the configuration, too, so that it can be resumed.
 void write_cv_config(const fs::path& folder, const Experiment& e) {
-  fs::create_directories(folder);
+  make_folder(folder);
   write_json(RunFolder(folder).run_json(),
              {{"config", to_json(e.config)}, {"environment", environment_json(e.device)}});
 }
@@ -40,6 +40,7 @@ int train(TrainConfig config) {
         config.warmup == 0 || config.schedule.value_or("onecycle") != "onecycle",
         "train: --warmup goes with --schedule constant, step or cosine; onecycle has its own");
   }
+  check_place(config.out);
   const Experiment experiment = open_experiment(std::move(config));
   note(fmt::format("device: {}", to_string(experiment.device)));
   if (!experiment.config.cv.empty()) {

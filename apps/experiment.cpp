@@ -272,7 +272,7 @@ std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_
   if (going_on) {
     trainer.restore();
   } else {
-    fs::create_directories(path);
+    make_folder(path);
     data::write_split(folder.split(), e.corpus.dataset, split);
     write_json(folder.run_json(), run_json(config, spec, e.corpus.dataset, split, e.device));
     for (const auto& old : {folder.metrics(), folder.best(), folder.last(), folder.state()})

@@ -1,5 +1,9 @@
 #include "apps/run_folder.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include "apps/trainer.h"
@@ -42,6 +46,23 @@ Json class_counts(const data::Dataset& dataset, const data::Task& task,
 }
 
 }  // namespace
+
+void check_place(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path above = fs::absolute(path).lexically_normal();
+  while (!fs::exists(above, error) && above.has_relative_path()) above = above.parent_path();
+  check(fs::is_directory(above, error), "{}: {} is a file; name a folder for the run",
+        path.string(), above.string());
+  check(::access(above.c_str(), W_OK) == 0, "{}: {} cannot be written to ({})", path.string(),
+        above.string(), std::strerror(errno));
+}
+
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  check(!error, "{}: the folder cannot be made ({})", path.string(), error.message());
+}
 
 void append_metrics(const std::filesystem::path& path, const EpochRecord& record) {
   std::ofstream out(path, std::ios::app | std::ios::binary);

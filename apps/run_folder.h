@@ -35,6 +35,11 @@ class RunFolder {
   Path path_;
 };
 
+// Error where no run folder can be made at `path`: before the work, not after it.
+void check_place(const std::filesystem::path& path);
+// Makes it, with what is missing above it.
+void make_folder(const std::filesystem::path& path);
+
 // One line of metrics.jsonl.
 struct EpochRecord {
   int epoch = 0;                   // 1-based

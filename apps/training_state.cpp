@@ -59,7 +59,7 @@ void restore_progress(const Json& json, const TrainingState& state) {
   p.correct = json.at("correct");
   p.seconds = json.at("seconds");
   if (!json.at("best").is_null()) p.best = json.at("best").get<double>();
-  p.best_loss = json.at("best_loss");
+  p.best_loss = json.value("best_loss", p.best.value_or(0));
   p.best_epoch = json.at("best_epoch");
   p.done = json.at("done");
   state.optimizer.set_steps(json.at("optimizer_steps"));

@@ -120,6 +120,8 @@ TEST_SUITE("cli.input") {
     check_fails(plain + Words{"--cv", "99999999999"}, 1, {"48 items", "folds"});
     check_fails(plain + Words{"--group-by", "speaker"}, 1, {"speaker"});
     check_fails(plain + Words{"--init", missing}, 1, {"nowhere"});
+    check_fails(corpora().train_idx(groups), 1, {"g.csv", "is a file"});
+    check_fails(corpora().train_idx(groups + "/run"), 1, {"g.csv", "is a file"});
     CHECK(!std::filesystem::exists(out));  // nothing is left behind
   }
 
