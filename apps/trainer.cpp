@@ -60,6 +60,17 @@ int longest(const data::FeatureSet& features, const std::vector<int>& items) {
   return width;
 }
 
+void load_initial_weights(const TrainConfig& c, const std::string& model_name, Module& model) {
+  const std::string head = models::head_prefix(model_name);
+  try {
+    load_state(c.init, model.state(), {.reset_prefix = c.reset_head ? head : "", .sum_stem = true});
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    if (c.reset_head || message.find(head + "weight is") == std::string::npos) throw;
+    fail("{}; with --reset-head the last layer stays as initialised", message);
+  }
+}
+
 // While alive, the model has its moving average for weights, where there is one.
 class AveragedWeights {
  public:
@@ -87,10 +98,7 @@ std::string where_it_runs(Device device) {
 Trainer::Trainer(const TrainJob& job) : job_(job) {
   const TrainConfig& c = job_.config;
   model_ = models::make_model(job_.spec.model, job_.spec.options);
-  if (!c.init.empty())
-    load_state(c.init, model_->state(),
-               {.reset_prefix = c.reset_head ? models::head_prefix(job_.spec.model) : "",
-                .sum_stem = true});
+  if (!c.init.empty()) load_initial_weights(c, job_.spec.model, *model_);
   model_->to(job_.device);
   optimizer_ = make_optimizer(c, *model_);
   if (c.ema > 0) ema_.emplace(*model_, c.ema);

@@ -181,6 +181,15 @@ TEST_SUITE("cli.input") {
     check_fails(corpora().train_idx(folder / "run2") + Words{"--init", other}, 1,
                 {"other.safetensors"});
     check_fails({"predict", other, "x.wav"}, 1, {"other.safetensors"});
+    // The same network for another number of classes: all but the last layer can be used.
+    namespace fs = std::filesystem;
+    fs::copy(corpora().tones, folder / "three", fs::copy_options::recursive);
+    fs::copy(corpora().tones + "/low", folder / "three" / "more", fs::copy_options::recursive);
+    const Words three = {"train",   "--dataset", "folder",   "--data", folder / "three",
+                         "--model", "vgg4",      "--epochs", "1",      "--cache",
+                         "none",    "--init",    weights,    "--out",  folder / "run3"};
+    check_fails(three, 1, {"fc.weight", "--reset-head"});
+    CHECK(run_etude(three + Words{"--reset-head"}).code == 0);
   }
 
   TEST_CASE("a run is never overwritten") {
