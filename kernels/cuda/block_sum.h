@@ -19,7 +19,8 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 __device__ inline float sum4(float4 v) { return (v.x + v.y) + (v.z + v.w); }
 
 // The sum over the lanes of a warp, in each of them: pairs 16 apart, then 8, ...
-__device__ inline double warp_sum(double value) {
+template <class V>
+__device__ V warp_sum(V value) {
 #pragma unroll
   for (int offset = kWarp / 2; offset > 0; offset /= 2)
     value += __shfl_xor_sync(kAllLanes, value, offset);
@@ -38,7 +39,7 @@ __device__ double block_sum(double value) {
   if (threadIdx.x % kWarp == 0) totals[threadIdx.x / kWarp] = value;
   __syncthreads();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  return warp_sum(lane < kWarps ? totals[lane] : 0);
+  return warp_sum(lane < kWarps ? totals[lane] : 0.0);
 }
 
 // The sum of `count` doubles by one block: thread t adds elements t, t + kThreads, ...
