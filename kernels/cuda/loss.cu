@@ -37,6 +37,7 @@
 
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/quad.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -83,7 +84,7 @@ __device__ float load_and_max(const float* x, int classes, float (&v)[kHeld]) {
 // ---- softmax -----------------------------------------------------------------------------------
 
 template <int kHeld>
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kThreads, 2)
     softmax_rows(Index rows, int classes, const float* x, float* y) {
   const Index row = warp_row();
   if (row >= rows) return;
@@ -216,7 +217,7 @@ __device__ float cross_entropy_row(const CrossEntropyProblem& p, std::int64_t la
 // before the division by W, which stands at block_loss[blocks]; null if there is one block, which
 // writes *loss.
 template <int kHeld>
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kThreads, 2)
     softmax_cross_entropy_rows(CrossEntropyProblem p, const double* weight_parts, Index count,
                                const float* logits, double* block_loss, float* loss,
                                float* dlogits) {
@@ -267,46 +268,49 @@ constexpr Index kMostBlocks = 1024;
 Index tiles_per_block(Index n) { return ceil_div(ceil_div(n, Index{kTile}), kMostBlocks); }
 Index error_blocks(Index n) { return n == 0 ? 0 : ceil_div(n, tiles_per_block(n) * kTile); }
 
-__device__ float4 difference(float4 a, float4 b) {
-  return make_float4(a.x - b.x, a.y - b.y, a.z - b.z, a.w - b.w);
+// For this thread's quads of a tile: dx, and the sum of the squared errors; access(at) is how the
+// quad at `at` is moved.
+template <class Access>
+__device__ float squared_error_quads(Access access, float scale, const float* x,
+                                     const float* target, float* dx) {
+  Quad d[kVectors];
+#pragma unroll
+  for (int v = 0; v < kVectors; ++v) {
+    const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
+    const Quad a = access(at).load(x + at), b = access(at).load(target + at);
+    d[v] = {{a.e[0] - b.e[0], a.e[1] - b.e[1], a.e[2] - b.e[2], a.e[3] - b.e[3]}};
+  }
+  float total = 0;
+#pragma unroll
+  for (int v = 0; v < kVectors; ++v) {
+    const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
+    const float(&e)[4] = d[v].e;
+    access(at).store(dx + at, {{scale * e[0], scale * e[1], scale * e[2], scale * e[3]}});
+    total += fmaf(e[0], e[0], e[1] * e[1]) + fmaf(e[2], e[2], e[3] * e[3]);
+  }
+  return total;
 }
-__device__ float4 product(float a, float4 v) {
-  return make_float4(a * v.x, a * v.y, a * v.z, a * v.w);
-}
-__device__ float squares(float4 v) { return fmaf(v.x, v.x, v.y * v.y) + fmaf(v.z, v.z, v.w * v.w); }
 
 // Block b makes tiles [b tiles, (b + 1) tiles). One of `partial` and `loss` is given.
 __global__ void squared_error_tiles(Index n, Index tiles, float scale, const float* x,
                                     const float* target, double* partial, float* loss, float* dx) {
-  const int thread = static_cast<int>(threadIdx.x);
   const Index first = Index{blockIdx.x} * tiles * kTile;
   const Index last = min_of(n, first + tiles * kTile);
   double total = 0;
-  for (Index tile = first; tile < last; tile += kTile) {
-    const int count = static_cast<int>(min_of(last - tile, Index{kTile}));
-    float4 d[kVectors] = {};
-    float part = 0;
-#pragma unroll
-    for (int v = 0; v < kVectors; ++v) {
-      const int at = (v * kThreads + thread) * 4;
-      if (at + 4 <= count) d[v] = difference(load4(x + tile + at), load4(target + tile + at));
-    }
-#pragma unroll
-    for (int v = 0; v < kVectors; ++v) {
-      const int at = (v * kThreads + thread) * 4;
-      if (at + 4 <= count) store4(dx + tile + at, product(scale, d[v]));
-      part += squares(d[v]);
-    }
-    if (thread < count % 4) {
-      const Index i = tile + count - 1 - thread;
-      const float e = x[i] - target[i];
-      dx[i] = scale * e;
-      part = fmaf(e, e, part);
-    }
-    total += static_cast<double>(part);
+  Index tile = first;
+  for (; tile + kTile <= last; tile += kTile)
+    total += static_cast<double>(squared_error_quads([](int) { return WholeQuad{}; }, scale,
+                                                     x + tile, target + tile, dx + tile));
+  if (tile < last) {
+    const int count = static_cast<int>(last - tile);
+    total += static_cast<double>(squared_error_quads(
+        [=](int at) {
+          return PartQuad{0, count - at};
+        },
+        scale, x + tile, target + tile, dx + tile));
   }
   total = block_sum<kThreads>(total);
-  if (thread != 0) return;
+  if (threadIdx.x != 0) return;
   if (partial)
     partial[blockIdx.x] = total;
   else

@@ -21,6 +21,7 @@
 
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/quad.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -65,31 +66,11 @@ __device__ Piece piece_of_block(const TensorBlocks& list) {
   return {low, first, static_cast<int>(min_of(list.size[low] - first, Index{kPiece}))};
 }
 
-// Four neighbouring elements, fewer at a tensor's end.
-struct Quad {
-  float e[4];
-};
-
-__device__ Quad load_quad(const float* p, int left) {
-  if (left >= 4) {
-    const float4 v = load4(p);
-    return {{v.x, v.y, v.z, v.w}};
-  }
-  return {{p[0], left > 1 ? p[1] : 0, left > 2 ? p[2] : 0, 0}};
-}
-
-__device__ void store_quad(float* p, int left, const Quad& q) {
-  if (left >= 4) return store4(p, make_float4(q.e[0], q.e[1], q.e[2], q.e[3]));
-  p[0] = q.e[0];
-  if (left > 1) p[1] = q.e[1];
-  if (left > 2) p[2] = q.e[2];
-}
-
 // ---- steps -------------------------------------------------------------------------------------
 
 constexpr int kStepPiece = kThreads * 4;
 
-// This thread's quad: its place in the tensor, and how many elements there are from there on.
+// This thread's quad: where it is, and how many elements the tensor has from there on.
 struct QuadPlace {
   int tensor;
   Index at;
@@ -102,6 +83,15 @@ __device__ QuadPlace quad_of_thread(const TensorBlocks& list) {
   return {piece.tensor, piece.first + at, piece.count - at};
 }
 
+// Calls step(access) for the thread's quad, if there is any of it.
+template <class Step>
+__device__ void with_access(const QuadPlace& q, Step step) {
+  if (q.left >= 4)
+    step(WholeQuad{});
+  else if (q.left > 0)
+    step(PartQuad{0, q.left});
+}
+
 struct SgdFactors {
   float lr, momentum, keep;  // keep = 1 - dampening
   bool nesterov, first;
@@ -109,28 +99,28 @@ struct SgdFactors {
 
 // g = grad + decay value;  momentum: buffer = momentum buffer + (1 - dampening) g (first: = g),
 // g = buffer, or with Nesterov g + momentum buffer;  value -= lr g.
+template <bool kMomentum>
 __global__ void sgd_step_tensors(const __grid_constant__ TensorBlocks list, SgdFactors step) {
   const QuadPlace q = quad_of_thread(list);
-  if (q.left <= 0) return;
   float* const value = list.value[q.tensor] + q.at;
+  const float* const grad = list.grad[q.tensor] + q.at;
+  float* const buffer = kMomentum ? list.state1[q.tensor] + q.at : nullptr;
   const float decay = list.decay[q.tensor];
-  const bool has_momentum = step.momentum != 0;
-  float* const buffer = has_momentum ? list.state1[q.tensor] + q.at : nullptr;
-  Quad w = load_quad(value, q.left);
-  const Quad grad = load_quad(list.grad[q.tensor] + q.at, q.left);
-  Quad b = {};
-  if (has_momentum && !step.first) b = load_quad(buffer, q.left);
+  with_access(q, [&](auto quad) {
+    Quad w = quad.load(value), g = quad.load(grad), b = {};
+    if (kMomentum && !step.first) b = quad.load(buffer);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    float g = fmaf(decay, w.e[i], grad.e[i]);
-    if (has_momentum) {
-      b.e[i] = step.first ? g : fmaf(step.momentum, b.e[i], step.keep * g);
-      g = step.nesterov ? fmaf(step.momentum, b.e[i], g) : b.e[i];
+    for (int i = 0; i < 4; ++i) {
+      float d = fmaf(decay, w.e[i], g.e[i]);
+      if (kMomentum) {
+        b.e[i] = step.first ? d : fmaf(step.momentum, b.e[i], step.keep * d);
+        d = step.nesterov ? fmaf(step.momentum, b.e[i], d) : b.e[i];
+      }
+      w.e[i] = fmaf(-step.lr, d, w.e[i]);
     }
-    w.e[i] = fmaf(-step.lr, g, w.e[i]);
-  }
-  if (has_momentum) store_quad(buffer, q.left, b);
-  store_quad(value, q.left, w);
+    if (kMomentum) quad.store(buffer, b);
+    quad.store(value, w);
+  });
 }
 
 struct AdamwFactors {
@@ -148,37 +138,40 @@ struct AdamwFactors {
 // holds 1 - lr decay.
 __global__ void adamw_step_tensors(const __grid_constant__ TensorBlocks list, AdamwFactors step) {
   const QuadPlace q = quad_of_thread(list);
-  if (q.left <= 0) return;
   float* const value = list.value[q.tensor] + q.at;
+  const float* const grad = list.grad[q.tensor] + q.at;
   float* const first = list.state1[q.tensor] + q.at;
   float* const second = list.state2[q.tensor] + q.at;
   const float shrink = list.decay[q.tensor];
-  const Quad grad = load_quad(list.grad[q.tensor] + q.at, q.left);
-  Quad m = load_quad(first, q.left), v = load_quad(second, q.left), w = load_quad(value, q.left);
+  with_access(q, [&](auto quad) {
+    const Quad g = quad.load(grad);
+    Quad m = quad.load(first), v = quad.load(second), w = quad.load(value);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float g = grad.e[i];
-    m.e[i] = fmaf(step.beta1, m.e[i], step.keep1 * g);
-    v.e[i] = fmaf(step.beta2, v.e[i], step.keep2 * g * g);
-    const float update = m.e[i] / fmaf(sqrtf(v.e[i]), step.root_scale, step.eps);
-    w.e[i] = fmaf(-step.rate, update, shrink * w.e[i]);
-  }
-  store_quad(first, q.left, m);
-  store_quad(second, q.left, v);
-  store_quad(value, q.left, w);
+    for (int i = 0; i < 4; ++i) {
+      m.e[i] = fmaf(step.beta1, m.e[i], step.keep1 * g.e[i]);
+      v.e[i] = fmaf(step.beta2, v.e[i], step.keep2 * g.e[i] * g.e[i]);
+      const float update = m.e[i] / fmaf(sqrtf(v.e[i]), step.root_scale, step.eps);
+      w.e[i] = fmaf(-step.rate, update, shrink * w.e[i]);
+    }
+    quad.store(first, m);
+    quad.store(second, v);
+    quad.store(value, w);
+  });
 }
 
 // state1 = decay state1 + (1 - decay) value.
 __global__ void ema_step_tensors(const __grid_constant__ TensorBlocks list, float old,
                                  float fresh) {
   const QuadPlace q = quad_of_thread(list);
-  if (q.left <= 0) return;
+  const float* const value = list.value[q.tensor] + q.at;
   float* const average = list.state1[q.tensor] + q.at;
-  const Quad w = load_quad(list.value[q.tensor] + q.at, q.left);
-  Quad a = load_quad(average, q.left);
+  with_access(q, [&](auto quad) {
+    const Quad w = quad.load(value);
+    Quad a = quad.load(average);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) a.e[i] = fmaf(old, a.e[i], fresh * w.e[i]);
-  store_quad(average, q.left, a);
+    for (int i = 0; i < 4; ++i) a.e[i] = fmaf(old, a.e[i], fresh * w.e[i]);
+    quad.store(average, a);
+  });
 }
 
 // value *= min(1, most / (norm + 1e-6)); `value` of the list holds the gradients. A NaN norm makes
@@ -189,12 +182,13 @@ __global__ void clip_tensors(const __grid_constant__ TensorBlocks list, const fl
   const float factor = most / (*norm + 1e-6f);
   if (factor >= 1) return;
   const QuadPlace q = quad_of_thread(list);
-  if (q.left <= 0) return;
   float* const grad = list.value[q.tensor] + q.at;
-  Quad g = load_quad(grad, q.left);
+  with_access(q, [&](auto quad) {
+    Quad g = quad.load(grad);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) g.e[i] *= factor;
-  store_quad(grad, q.left, g);
+    for (int i = 0; i < 4; ++i) g.e[i] *= factor;
+    quad.store(grad, g);
+  });
 }
 
 // ---- norm --------------------------------------------------------------------------------------
@@ -202,19 +196,31 @@ __global__ void clip_tensors(const __grid_constant__ TensorBlocks list, const fl
 constexpr int kNormQuads = 4;  // a thread
 constexpr int kNormPiece = kThreads * kNormQuads * 4;
 
-// partial[b] = the sum of the squares of the b-th piece.
-__global__ void squares_of_tensors(const __grid_constant__ TensorBlocks list, double* partial) {
-  const Piece piece = piece_of_block<kNormPiece>(list);
-  const float* const grad = list.grad[piece.tensor] + piece.first;
+// The sum of the squares of this thread's quads of a piece; access(at) is how the quad at `at` is
+// moved.
+template <class Access>
+__device__ float squares_of_quads(Access access, const float* x) {
   float part[kNormQuads];
 #pragma unroll
   for (int v = 0; v < kNormQuads; ++v) {
     const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
-    Quad g = {};
-    if (at < piece.count) g = load_quad(grad + at, piece.count - at);
-    part[v] = fmaf(g.e[0], g.e[0], g.e[1] * g.e[1]) + fmaf(g.e[2], g.e[2], g.e[3] * g.e[3]);
+    const Quad q = access(at).load(x + at);
+    part[v] = fmaf(q.e[0], q.e[0], q.e[1] * q.e[1]) + fmaf(q.e[2], q.e[2], q.e[3] * q.e[3]);
   }
-  const float mine = (part[0] + part[1]) + (part[2] + part[3]);
+  return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
+// partial[b] = the sum of the squares of the b-th piece.
+__global__ void squares_of_tensors(const __grid_constant__ TensorBlocks list, double* partial) {
+  const Piece piece = piece_of_block<kNormPiece>(list);
+  const float* const grad = list.grad[piece.tensor] + piece.first;
+  const float mine = piece.count == kNormPiece
+                         ? squares_of_quads([](int) { return WholeQuad{}; }, grad)
+                         : squares_of_quads(
+                               [&](int at) {
+                                 return PartQuad{0, piece.count - at};
+                               },
+                               grad);
   const double total = block_sum<kThreads>(static_cast<double>(mine));
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
 }
@@ -266,9 +272,10 @@ double as_it_is(double decay) { return decay; }
 void sgd_step(Stream s, const TensorList<T>& list, const SgdStep& step) {
   const SgdFactors factors{static_cast<float>(step.lr), static_cast<float>(step.momentum),
                            static_cast<float>(1 - step.dampening), step.nesterov, step.first};
+  const auto kernel = step.momentum != 0 ? sgd_step_tensors<true> : sgd_step_tensors<false>;
   for_each_group(s, list, kStepPiece, as_it_is,
                  [&](const TensorBlocks& group, const LaunchShape& shape) {
-                   ETUDE_CUDA(launch(shape, sgd_step_tensors, group, factors));
+                   ETUDE_CUDA(launch(shape, kernel, group, factors));
                  });
 }
 

@@ -18,6 +18,7 @@
 //   element.
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/quad.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -33,21 +34,15 @@ constexpr Index kMostBlocks = 1024;
 Index tiles_per_block(Index n) { return ceil_div(ceil_div(n, Index{kTile}), kMostBlocks); }
 Index sum_blocks(Index n) { return ceil_div(n, tiles_per_block(n) * kTile); }
 
-// A thread's share of the tile x[0 ... min(count, kTile)).
-__device__ float tile_sum(const float* x, Index count) {
-  const int thread = static_cast<int>(threadIdx.x);
+// The sum of this thread's quads of a tile; access(at) is how the quad at `at` is moved.
+template <class Access>
+__device__ float sum_of_quads(Access access, const float* x) {
   float part[kVectors];
-  if (count >= kTile) {
 #pragma unroll
-    for (int v = 0; v < kVectors; ++v) part[v] = sum4(load4(x + (v * kThreads + thread) * 4));
-  } else {
-    const int n = static_cast<int>(count);
-#pragma unroll
-    for (int v = 0; v < kVectors; ++v) {
-      const int at = (v * kThreads + thread) * 4;
-      part[v] = at + 4 <= n ? sum4(load4(x + at)) : 0;
-    }
-    if (thread < n % 4) part[0] += x[n - 1 - thread];
+  for (int v = 0; v < kVectors; ++v) {
+    const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
+    const Quad q = access(at).load(x + at);
+    part[v] = (q.e[0] + q.e[1]) + (q.e[2] + q.e[3]);
   }
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
@@ -57,8 +52,17 @@ __global__ void sum_tiles(Index n, Index tiles, const float* x, double* partial,
   const Index first = Index{blockIdx.x} * tiles * kTile;
   const Index last = min_of(n, first + tiles * kTile);
   double total = 0;
-  for (Index tile = first; tile < last; tile += kTile)
-    total += static_cast<double>(tile_sum(x + tile, last - tile));
+  Index tile = first;
+  for (; tile + kTile <= last; tile += kTile)
+    total += static_cast<double>(sum_of_quads([](int) { return WholeQuad{}; }, x + tile));
+  if (tile < last) {
+    const int count = static_cast<int>(last - tile);
+    total += static_cast<double>(sum_of_quads(
+        [=](int at) {
+          return PartQuad{0, count - at};
+        },
+        x + tile));
+  }
   total = block_sum<kThreads>(total);
   if (threadIdx.x != 0) return;
   if (partial)
