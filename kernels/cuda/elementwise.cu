@@ -21,8 +21,7 @@ constexpr int kThreads = 256;
 constexpr int kVectors = 2;  // float4 a thread
 constexpr int kPerBlock = kThreads * kVectors * 4;
 
-// y[i] = f(x[i]...) for this thread's quads of a block's elements; access(at) is how the quad at
-// `at` is moved.
+// y[i] = f(x[i]...) for this thread's quads of a block's elements.
 template <class Access, class F, class... Inputs>
 __device__ void map_quads(Access access, float* y, F f, Inputs... x) {
   const auto map = [f](const auto&... q) {
@@ -47,9 +46,9 @@ __device__ void map_block(Index n, float* y, F f, Inputs... x) {
   const Index first = Index{blockIdx.x} * kPerBlock;
   const int count = static_cast<int>(min_of(n - first, Index{kPerBlock}));
   if (count == kPerBlock)
-    map_quads([](int) { return WholeQuad{}; }, y + first, f, x + first...);
+    map_quads(WholeRange{}, y + first, f, x + first...);
   else
-    map_quads([=](int at) { return PartQuad{0, count - at}; }, y + first, f, x + first...);
+    map_quads(PartRange{0, count}, y + first, f, x + first...);
 }
 
 __global__ void fill_elements(Index n, float value, float* y) {

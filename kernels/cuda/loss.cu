@@ -268,8 +268,7 @@ constexpr Index kMostBlocks = 1024;
 Index tiles_per_block(Index n) { return ceil_div(ceil_div(n, Index{kTile}), kMostBlocks); }
 Index error_blocks(Index n) { return n == 0 ? 0 : ceil_div(n, tiles_per_block(n) * kTile); }
 
-// For this thread's quads of a tile: dx, and the sum of the squared errors; access(at) is how the
-// quad at `at` is moved.
+// For this thread's quads of a tile: dx, and the sum of the squared errors.
 template <class Access>
 __device__ float squared_error_quads(Access access, float scale, const float* x,
                                      const float* target, float* dx) {
@@ -299,15 +298,12 @@ __global__ void squared_error_tiles(Index n, Index tiles, float scale, const flo
   double total = 0;
   Index tile = first;
   for (; tile + kTile <= last; tile += kTile)
-    total += static_cast<double>(squared_error_quads([](int) { return WholeQuad{}; }, scale,
-                                                     x + tile, target + tile, dx + tile));
+    total += static_cast<double>(
+        squared_error_quads(WholeRange{}, scale, x + tile, target + tile, dx + tile));
   if (tile < last) {
     const int count = static_cast<int>(last - tile);
-    total += static_cast<double>(squared_error_quads(
-        [=](int at) {
-          return PartQuad{0, count - at};
-        },
-        scale, x + tile, target + tile, dx + tile));
+    total += static_cast<double>(
+        squared_error_quads(PartRange{0, count}, scale, x + tile, target + tile, dx + tile));
   }
   total = block_sum<kThreads>(total);
   if (threadIdx.x != 0) return;

@@ -196,8 +196,7 @@ __global__ void clip_tensors(const __grid_constant__ TensorBlocks list, const fl
 constexpr int kNormQuads = 4;  // a thread
 constexpr int kNormPiece = kThreads * kNormQuads * 4;
 
-// The sum of the squares of this thread's quads of a piece; access(at) is how the quad at `at` is
-// moved.
+// The sum of the squares of this thread's quads of a piece.
 template <class Access>
 __device__ float squares_of_quads(Access access, const float* x) {
   float part[kNormQuads];
@@ -214,13 +213,8 @@ __device__ float squares_of_quads(Access access, const float* x) {
 __global__ void squares_of_tensors(const __grid_constant__ TensorBlocks list, double* partial) {
   const Piece piece = piece_of_block<kNormPiece>(list);
   const float* const grad = list.grad[piece.tensor] + piece.first;
-  const float mine = piece.count == kNormPiece
-                         ? squares_of_quads([](int) { return WholeQuad{}; }, grad)
-                         : squares_of_quads(
-                               [&](int at) {
-                                 return PartQuad{0, piece.count - at};
-                               },
-                               grad);
+  const float mine = piece.count == kNormPiece ? squares_of_quads(WholeRange{}, grad)
+                                               : squares_of_quads(PartRange{0, piece.count}, grad);
   const double total = block_sum<kThreads>(static_cast<double>(mine));
   if (threadIdx.x == 0) partial[blockIdx.x] = total;
 }

@@ -41,4 +41,13 @@ struct PartQuad {
   }
 };
 
+// How the quad at `at` of a range of elements is moved: all elements exist, or from <= i < to.
+struct WholeRange {
+  __device__ WholeQuad operator()(int /*at*/) const { return {}; }
+};
+struct PartRange {
+  int from, to;
+  __device__ PartQuad operator()(int at) const { return {from - at, to - at}; }
+};
+
 }  // namespace etude::ETUDE_BACKEND

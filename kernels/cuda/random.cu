@@ -123,8 +123,8 @@ __device__ Direction normal_pair(std::uint32_t even, std::uint32_t odd) {
 
 // ---- kernels -----------------------------------------------------------------------------------
 
-// y = f(four words, x) for this thread's quads of a block's elements, which draw from `state` on;
-// access(at) is how the quad at `at` is moved. x may be null, then f gets zeros.
+// y = f(four words, x) for this thread's quads of a block's elements, which draw from `state` on; x
+// may be null, then f gets zeros.
 template <class Access, class F>
 __device__ void draw_quads(Access access, PhiloxState state, const float* x, float* y, F f) {
   Quad q[kVectors] = {};
@@ -148,9 +148,9 @@ __device__ void draw_block(Index n, PhiloxState state, const float* x, float* y,
   state.offset += static_cast<std::uint64_t>(first / 4);
   if (x) x += first;
   if (count == kPerBlock)
-    draw_quads([](int) { return WholeQuad{}; }, state, x, y + first, f);
+    draw_quads(WholeRange{}, state, x, y + first, f);
   else
-    draw_quads([=](int at) { return PartQuad{0, count - at}; }, state, x, y + first, f);
+    draw_quads(PartRange{0, count}, state, x, y + first, f);
 }
 
 // y = x factor, or x 0 where dropped, a product so that NaN is not dropped.
