@@ -56,6 +56,7 @@ __device__ inline void for_each_tap(const Window& d, const PoolPlace& place,
   const int taps = d.r * d.s;
   const Index line = Index{d.w} * d.c;
   int r = 0, s = 0;
+#pragma unroll 1
   for (int tap = 0; tap < taps; tap += 4) {
     Pack<kWidth> v[4];
 #pragma unroll
@@ -88,6 +89,7 @@ __global__ void __launch_bounds__(kPoolThreads)
     max_pool2d_windows(PoolTiling t, Window d, const float* __restrict__ x, float* __restrict__ y,
                        std::uint8_t* __restrict__ argmax) {
   PoolPlace place(t, kWidth);
+#pragma unroll 1
   for (int i = 0; i < place.count; ++i, place.next_row(t, kWidth)) {
     // The first tap inside wins unless another is greater: also where all are -inf.
     const int first = max_of(0, d.pad_h - place.row * d.stride_h) * d.s +
@@ -99,7 +101,7 @@ __global__ void __launch_bounds__(kPoolThreads)
     for_each_tap<kWidth>(d, place, x, -INFINITY, [&](int tap, const Pack<kWidth>& v) {
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) {
-        const bool wins = v.v[j] > best.v[j] || v.v[j] != v.v[j];
+        const bool wins = (v.v[j] > best.v[j]) | (v.v[j] != v.v[j]);
         best.v[j] = wins ? v.v[j] : best.v[j];
         best_tap[j] = wins ? tap : best_tap[j];
       }
@@ -114,6 +116,7 @@ __global__ void __launch_bounds__(kPoolThreads)
     avg_pool2d_windows(PoolTiling t, Window d, float scale, const float* __restrict__ x,
                        float* __restrict__ y) {
   PoolPlace place(t, kWidth);
+#pragma unroll 1
   for (int i = 0; i < place.count; ++i, place.next_row(t, kWidth)) {
     Pack<kWidth> sum = splat<kWidth>(0);
     for_each_tap<kWidth>(d, place, x, 0, [&](int, const Pack<kWidth>& v) {
