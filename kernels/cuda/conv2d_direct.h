@@ -23,8 +23,8 @@ namespace {  // each .cu file has its own
 struct PlanarTile {
   int log_tw, log_th, images;  // outputs: images x th x tw
   int stride_h, stride_w;
-  int rows, cols;    // inputs of one image that are filled in
-  int used_cols;     // those that an output reads; the rest are zeros
+  int rows, cols;  // inputs of one image that are filled in
+  int used_cols;   // those that an output reads; the rest are zeros
   int phase_rows, phase_pitch, pitch;
   int image, plane;  // elements from one image, and from one channel, to the next
 };
