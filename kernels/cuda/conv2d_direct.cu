@@ -60,12 +60,6 @@ struct DirectPlan {
 __host__ __device__ constexpr int padded(int kt) { return (kt + 3) / 4 * 4; }
 __host__ __device__ constexpr int run_taps(bool unit) { return unit ? 3 : 4; }
 
-// Tap s reads column s step of the input: its place in the runs, phase after phase.
-__host__ __device__ inline int column_of_tap(const GatherConv& g, int tap_quads, int s) {
-  const int column = s * g.step_w;
-  return column % g.stride_w * 4 * tap_quads + column / g.stride_w;
-}
-
 // Starts copying the filters of output channels k0... and channels c0... to
 // [group][r][run][channel][tap][padded KT]. Lanes go along what is dense in memory: channels of x
 // in the forward pass, output channels in a data gradient.
@@ -206,14 +200,10 @@ __global__ void __launch_bounds__(256, KT <= 8 ? 2 : 1)
   const int group = static_cast<int>(threadIdx.x) / kPixelThreads;
   const Place place = place_of(static_cast<int>(threadIdx.x) % kPixelThreads, t.log_tw);
   const int half_rows = 1 << (kLogPixels - 1 - t.log_tw);
-  // The first input, in its plane, of the pixels in the upper half of the tile; the lower half's
-  // are equally far away for all threads.
-  const auto row_at = [&](int row) {
-    return (row >> t.log_th) * t.image + (row & ((1 << t.log_th) - 1)) * t.pitch;
-  };
-  const int half = row_at(half_rows);
+  // The second row of each thread is equally far from its first.
+  const int half = row_at(t, half_rows);
   float* const tile = shared + plan.filter_size;
-  const float* const own = tile + row_at(place.row) + 4 * place.quad;
+  const float* const own = tile + row_at(t, place.row) + 4 * place.quad;
 
   float sum[2][4][KT];
 #pragma unroll
@@ -280,36 +270,12 @@ __global__ void __launch_bounds__(256, KT <= 8 ? 2 : 1)
 
 // ---- on the host: how a problem is cut up -------------------------------------------------------
 
-int log2_up(int n) {
-  int log = 0;
-  while (1 << log < n) ++log;
-  return log;
-}
-
-// The tile that covers the outputs with the fewest blocks; the widest of those.
-void choose_tile(const GatherConv& g, int& log_tw, int& log_th) {
-  Index fewest = -1;
-  for (int tw = 5; tw >= 2; --tw) {
-    // Narrow tiles need eight rows of one image to keep out of each other's banks.
-    const int th = min_of(kLogPixels - tw, max_of(log2_up(g.p), tw == 5 ? 0 : 3));
-    const int images = 1 << (kLogPixels - tw - th);
-    const Index blocks =
-        Index{ceil_div(g.q, 1 << tw)} * ceil_div(g.p, 1 << th) * ceil_div(g.n, images);
-    if (fewest >= 0 && blocks >= fewest) continue;
-    fewest = blocks, log_tw = tw, log_th = th;
-  }
-}
-
 bool make_plan(const GatherConv& g, DirectPlan& plan) {
   if (g.n < 1 || g.p < 1 || g.q < 1 || g.k < 1 || g.c < 1 || g.step_h < 1 || g.step_w < 1)
     return false;
-  int log_tw = 0, log_th = 0;
-  choose_tile(g, log_tw, log_th);
-  const int images = 1 << (kLogPixels - log_tw - log_th);
-  plan.tiles_q = ceil_div(g.q, 1 << log_tw), plan.tiles_p = ceil_div(g.p, 1 << log_th);
-  // Tiles that would be mostly empty, as for 1x1 images.
-  if (Index{4} * g.p * g.q < (Index{plan.tiles_q} * plan.tiles_p << (log_tw + log_th)))
-    return false;
+  const TileChoice tiles = choose_tile(g.n, g.p, g.q, kLogPixels);
+  if (!tiles.full_enough) return false;
+  plan.tiles_p = tiles.tiles_p, plan.tiles_q = tiles.tiles_q;
 
   // The fewest channels computed for nothing; of equals the largest block.
   plan.kt = 4;
@@ -326,8 +292,7 @@ bool make_plan(const GatherConv& g, DirectPlan& plan) {
 
   // Stages as deep, then blocks as wide as shared memory holds.
   for (plan.channels = g.c % 8 == 0 ? 8 : g.c;; plan.channels = ceil_div(plan.channels, 2)) {
-    plan.tile = planar_tile(log_tw, log_th, images, g.r, g.s, g.stride_h, g.stride_w, g.step_h,
-                            g.step_w, plan.tap_quads, plan.unit, plan.channels);
+    plan.tile = planar_tile(tiles, g, plan.tap_quads, plan.unit, plan.channels);
     for (int most = 4; most >= 1; --most) {
       const int groups = ceil_div(g.k, plan.kt);
       plan.k_blocks = ceil_div(groups, most);
@@ -340,7 +305,7 @@ bool make_plan(const GatherConv& g, DirectPlan& plan) {
       if (bytes > kSharedLimit) continue;
       plan.filter_size = static_cast<int>(filter_size);
       plan.shared_bytes = bytes;
-      plan.blocks = Index{plan.k_blocks} * plan.tiles_q * plan.tiles_p * ceil_div(g.n, images);
+      plan.blocks = plan.k_blocks * tiles.count;
       return plan.blocks <= 0x7fffffff;
     }
     if (plan.channels == 1) return false;
