@@ -107,21 +107,15 @@ __device__ inline void load_tap(float (&tap)[KT], const float* from) {
 template <int KT, bool kUnit>
 __device__ inline void add_run(float (&sum)[2][4][KT], const float* x, int half, int plane,
                                const float* filters, int channels, unsigned taps) {
-  constexpr int kTaps = run_taps(kUnit), kWidth = 3 + kTaps;
+  constexpr int kTaps = run_taps(kUnit);
 #pragma unroll(KT == 4 ? 4 : 2)
   for (int c = 0; c < channels; ++c) {
     float v[2][8];
 #pragma unroll
     for (int m = 0; m < 2; ++m) {
-      const float4 a = load4(x + m * half);
+      const float4 a = load4(x + m * half), b = load4(x + m * half + 4);
       v[m][0] = a.x, v[m][1] = a.y, v[m][2] = a.z, v[m][3] = a.w;
-      if constexpr (kWidth <= 6) {
-        const float2 b = *reinterpret_cast<const float2*>(x + m * half + 4);
-        v[m][4] = b.x, v[m][5] = b.y;
-      } else {
-        const float4 b = load4(x + m * half + 4);
-        v[m][4] = b.x, v[m][5] = b.y, v[m][6] = b.z, v[m][7] = b.w;
-      }
+      v[m][4] = b.x, v[m][5] = b.y, v[m][6] = b.z, v[m][7] = b.w;
     }
 #pragma unroll
     for (int o = 0; o < kTaps; ++o) {
@@ -292,7 +286,7 @@ bool make_plan(const GatherConv& g, DirectPlan& plan) {
 
   // Stages as deep, then blocks as wide as shared memory holds.
   for (plan.channels = g.c % 8 == 0 ? 8 : g.c;; plan.channels = ceil_div(plan.channels, 2)) {
-    plan.tile = planar_tile(tiles, g, plan.tap_quads, plan.unit, plan.channels);
+    plan.tile = planar_tile(tiles, g, plan.tap_quads, plan.channels);
     for (int most = 4; most >= 1; --most) {
       const int groups = ceil_div(g.k, plan.kt);
       plan.k_blocks = ceil_div(groups, most);

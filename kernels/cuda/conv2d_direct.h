@@ -67,16 +67,16 @@ __host__ __device__ inline int column_of_tap(const GatherConv& g, int tap_quads,
   return column % g.stride_w * 4 * tap_quads + column / g.stride_w;
 }
 
-// The tile of x. For its four outputs a thread reads eight columns a run, or (unit) six in all.
+// The tile of x. A thread reads eight columns for the four outputs of a run.
 inline PlanarTile planar_tile(const TileChoice& tiles, const GatherConv& g, int tap_quads,
-                              bool unit, int channels) {
+                              int channels) {
   PlanarTile t{};
   const int tw = 1 << tiles.log_tw, th = 1 << tiles.log_th;
   t.log_tw = tiles.log_tw, t.log_th = tiles.log_th, t.images = tiles.images;
   t.stride_h = g.stride_h, t.stride_w = g.stride_w;
   t.rows = (th - 1) * g.stride_h + (g.r - 1) * g.step_h + 1;
   t.used_cols = (tw - 1) * g.stride_w + (g.s - 1) * g.step_w + 1;
-  t.cols = unit ? tw + 2 : g.stride_w * (tw + 4 * tap_quads);
+  t.cols = g.stride_w * (tw + 4 * tap_quads);
   t.phase_rows = th + (g.r - 1) * g.step_h / g.stride_h;
   t.phase_pitch = tw + 4 * tap_quads;
   t.pitch = g.stride_w * t.phase_pitch;

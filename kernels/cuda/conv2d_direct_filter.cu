@@ -183,15 +183,9 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 1)
 #pragma unroll
       for (int u = 0; u < kPairs; ++u) {
         const float* const from = xs + x_at[u] + plan.x_at[step];
-        const float4 a = load4(from);
+        const float4 a = load4(from), b = load4(from + 4);
         v[u][0] = a.x, v[u][1] = a.y, v[u][2] = a.z, v[u][3] = a.w;
-        if constexpr (kUnit) {
-          const float2 b = *reinterpret_cast<const float2*>(from + 4);
-          v[u][4] = b.x, v[u][5] = b.y;
-        } else {
-          const float4 b = load4(from + 4);
-          v[u][4] = b.x, v[u][5] = b.y, v[u][6] = b.z, v[u][7] = b.w;
-        }
+        v[u][4] = b.x, v[u][5] = b.y, v[u][6] = b.z, v[u][7] = b.w;
       }
       const float* const d = dys + step * 32 * record_size(KT);
 #pragma unroll
@@ -229,23 +223,24 @@ __global__ void __launch_bounds__(32 * kMaxWarps, 1)
     if (i < count) shared[warp * kSums + first + i] = sum[i];
   __syncthreads();
   float* const dw = partial + slice * (g.w_k * g.k + g.k);
-  const int roles = min_of(plan.roles_each, plan.roles - role0);
-  for (int i = static_cast<int>(threadIdx.x); i < roles * kSums;
+  // In dw's order: neighbouring threads write neighbouring elements.
+  for (int i = static_cast<int>(threadIdx.x); i < ks * g.r * g.s * channels;
        i += static_cast<int>(blockDim.x)) {
-    const int local = i / kSums, e = i % kSums, index = role0 + local;
-    const int pair = index / plan.runs * kPairs + e / (kTaps * KT), k = k0 + e % KT;
-    const int phase = index % plan.runs / plan.tap_quads;
-    const int in_phase = index % plan.runs % plan.tap_quads * 4 + e / KT % kTaps;
-    const int column = in_phase * g.stride_w + phase, s = column / g.step_w;
-    if (pair >= channels * g.r || k >= g.k || s >= g.s || s * g.step_w != column) continue;
+    const int c = i % channels, s = i / channels % g.s, r = i / channels / g.s % g.r;
+    const int k = i / channels / g.s / g.r, pair = c * g.r + r;
+    const int column = column_of_tap(g, plan.tap_quads, s);
+    const int local = pair / kPairs * plan.runs + column / 4 - role0;
+    if (local < 0 || local >= plan.roles_each) continue;  // another block's
+    const int e = (pair % kPairs * kTaps + column % 4) * KT + k;
     float total = 0;
     for (int p = 0; p < plan.parts; ++p) total += shared[(local * plan.parts + p) * kSums + e];
-    dw[k * g.w_k + pair % g.r * g.w_r + s * g.w_s + c0 + pair / g.r] = total;
+    dw[(k0 + k) * g.w_k + r * g.w_r + s * g.w_s + c0 + c] = total;
   }
   if (sums_bias && static_cast<int>(threadIdx.x) < ks) {
+    const int k = static_cast<int>(threadIdx.x);
     float total = 0;
-    for (int l = 0; l < 32; ++l) total += bias_sums[static_cast<int>(threadIdx.x) * 32 + l];
-    dw[g.w_k * g.k + k0 + threadIdx.x] = total;
+    for (int l = 0; l < 32; ++l) total += bias_sums[k * 32 + (k + l) % 32];  // each its own bank
+    dw[g.w_k * g.k + k0 + k] = total;
   }
 }
 
@@ -300,7 +295,7 @@ bool make_plan(const Conv2dShape& p, FilterPlan& plan) {
   for (int log_pixels = 10; log_pixels >= 7; --log_pixels) {
     const TileChoice tiles = choose_tile(g.n, g.p, g.q, log_pixels);
     if (!tiles.full_enough || tiles.count > 0x7fffffff) continue;
-    plan.tile = planar_tile(tiles, g, plan.tap_quads, plan.unit, plan.channels);
+    plan.tile = planar_tile(tiles, g, plan.tap_quads, plan.channels);
     plan.steps = 1 << (log_pixels - 7);
     plan.parts = min_of(plan.steps, kMaxWarps / plan.roles_each);
     const int warps = plan.roles_each * plan.parts;
