@@ -94,8 +94,8 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   constexpr int kThreads = BM * BN / (kThreadTile * kThreadTile);
   constexpr int kQuarters = kTileDepth / 4;
   constexpr int kStride = BN + 4;  // of the filter tile
-  __shared__ alignas(16) float image[2][BM * kTileDepth];
-  __shared__ alignas(16) float filters[2][kTileDepth * kStride];
+  __shared__ __align__(16) float image[2][BM * kTileDepth];
+  __shared__ __align__(16) float filters[2][kTileDepth * kStride];
   __shared__ PixelOrigin origins[BM];
   __shared__ Index outputs[BM];
   __shared__ ColumnShift shifts[2][kTileDepth];
@@ -207,6 +207,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     } else {
       copy_filters(0);
     }
+    __pipeline_commit();
   }
 
   constexpr int kThreadRow = BM / kThreadTile, kThreadColumn = BN / kThreadTile;
@@ -223,9 +224,9 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
         fetch_filters(step + 1);
       else
         copy_filters(1 - now);
+      __pipeline_commit();
       write_shifts(now);
     }
-    __pipeline_commit();
     const float* const rows = &image[now][ty * kTileDepth];
     const float* const taps = &filters[now][tx * 4];
 #pragma unroll

@@ -48,8 +48,8 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
                                 float* __restrict__ dbias) {
   constexpr int kThreads = BM * BN / (kThreadTile * kThreadTile);
   static_assert(kThreads >= BM, "a thread a bias");
-  __shared__ alignas(16) float gradient[2][kTileDepth][BM];
-  __shared__ alignas(16) float image[2][kTileDepth][BN];
+  __shared__ __align__(16) float gradient[2][kTileDepth][BM];
+  __shared__ __align__(16) float image[2][kTileDepth][BN];
   __shared__ PixelOrigin origins[2][kTileDepth];
 
   const int t = static_cast<int>(threadIdx.x);
@@ -109,6 +109,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   __syncthreads();
   load_image(0);
   load_gradient(0, 0);
+  __pipeline_commit();
 
   constexpr int kThreadColumns = BN / kThreadTile;
   const int tx = t % kThreadColumns * 4, ty = t / kThreadColumns * 4;
@@ -122,9 +123,9 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     if (step + 1 < steps) {
       load_image(1 - now);
       load_gradient(1 - now, step + 1);
+      __pipeline_commit();
       write_origins(now);
     }
-    __pipeline_commit();
 #pragma unroll
     for (int p = 0; p < kTileDepth; ++p) {
       const float4 a0 = load4(&gradient[now][p][ty]), a1 = load4(&gradient[now][p][BM / 2 + ty]);

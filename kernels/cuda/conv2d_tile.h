@@ -19,20 +19,10 @@ template <int V>
 __device__ inline void copy_or_zero(float* to, const float* from, bool inside) {
   static_assert(V == 1 || V == 4);
   constexpr unsigned kBytes = V * sizeof(float);
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  // The primitive below takes a constant for the bytes that become zero, so that it would need two
-  // copies, one of which runs. A third of the scalar kernels' overhead.
-  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(to));
-  const unsigned bytes = inside ? kBytes : 0;
-  if constexpr (V == 4)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
-                 "r"(bytes));
+  if (inside)
+    __pipeline_memcpy_async(to, from, kBytes);
   else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(from),
-                 "r"(bytes));
-#else
-  __pipeline_memcpy_async(to, from, kBytes, inside ? 0 : kBytes);
-#endif
+    __pipeline_memcpy_async(to, from, kBytes, kBytes);  // reads nothing
 }
 
 // ---- places in the gathered matrix: its rows are output pixels, its columns taps and channels
