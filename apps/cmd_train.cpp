@@ -51,7 +51,8 @@ int train(TrainConfig config) {
     fmt::print("{}report    {}\n", cv_text(summary), folder.report().string());
     return exit_done;
   }
-  const auto result = train_one(experiment, make_experiment_split(experiment), folder.path(), "");
+  const auto result =
+      train_one(experiment, make_experiment_split(experiment), folder.path(), "", folder.path());
   if (result) fmt::print("{}\nreport: {}\n", headline(*result), folder.report().string());
   return exit_done;
 }

@@ -65,7 +65,7 @@ Json cross_validate(const Experiment& experiment, const std::vector<data::Split>
   for (std::size_t k = 0; k < splits.size(); ++k) {
     const std::string name = fmt::format("fold-{}", k + 1);
     const auto result = train_one(experiment, splits[k], folder / name,
-                                  fmt::format("fold {}/{}: ", k + 1, splits.size()));
+                                  fmt::format("fold {}/{}: ", k + 1, splits.size()), folder);
     if (!result) return {};
     note(fmt::format("fold {}/{}: {}", k + 1, splits.size(), headline(*result)));
     const Json fold = fold_numbers(name, *result);

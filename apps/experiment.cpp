@@ -251,18 +251,21 @@ ModelSpec make_spec(const Experiment& e, const TrainConfig& config, const data::
 }
 
 std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_split,
-                                    const fs::path& path, const std::string& label) {
+                                    const fs::path& path, const std::string& label,
+                                    const fs::path& resume) {
   const RunFolder folder(path);
   TrainConfig config = e.config;
   const bool going_on = config.resume && fs::exists(folder.state());
   // The recorded split holds, even if the data set has changed since.
+  const bool recorded = config.resume && fs::exists(folder.split());
   const data::Split split =
-      going_on ? data::read_split(folder.split(), e.corpus.dataset) : new_split;
+      recorded ? data::read_split(folder.split(), e.corpus.dataset) : new_split;
+  config.cv.clear();  // a fold is a run like any other, and can be taken up by itself
   fill_defaults(config, e.profile, static_cast<int>(split.train.size()));
   const ModelSpec spec = make_spec(e, config, split);
   config.width = spec.width;
-  const TrainJob job{config, e.corpus.dataset, e.corpus.features, split, spec, path, e.device,
-                     label};
+  const TrainJob job{
+      config, e.corpus.dataset, e.corpus.features, split, spec, path, e.device, label, resume};
   Trainer trainer(job);
   note(fmt::format("{}{} ({} parameters) on {}, {}; {} train, {} val, {} test", label, spec.model,
                    trainer.model().parameter_count(), where_it_runs(e.device),

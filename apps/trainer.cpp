@@ -292,7 +292,7 @@ Trainer::Outcome Trainer::run() {
       save_state_file();
       note(
           fmt::format("interrupted after step {}; saved. Go on with: etude train --resume --out {}",
-                      progress_.step, job_.folder.string()));
+                      progress_.step, job_.resume.string()));
       throw Interrupted{};
     }
     if (!progress_.done && must_stop()) {

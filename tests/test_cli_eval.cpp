@@ -128,6 +128,29 @@ TEST_SUITE("cli.eval") {
     CHECK(run_etude({"eval", out + "/fold-1", "--split", "val"}).code == 0);
   }
 
+  TEST_CASE("an interrupted cross-validation: what it says to do goes on with all folds") {
+    const TemporaryFolder folder;
+    const std::string out = folder / "cv";
+    const CliResult cut = run_etude(
+        {"train", "--dataset", "folder", "--data", corpora().tones, "--model", "linear", "--epochs",
+         "20000", "--patience", "0", "--cache", "none", "--cv", "2", "--out", out},
+        [&](pid_t child) {
+          for (int i = 0; i < 6000 && records(out + "/fold-1").size() < 2; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+          ::kill(child, SIGINT);
+        });
+    CAPTURE(cut.err);
+    CHECK(cut.code == 130);
+    CHECK(contains(cut.err, "--resume --out " + out + "\n"));
+    const Words more = {"train", "--resume", "--max-steps", "1", "--out"};
+    // One fold by itself is a run, with the parts that were recorded; no folds appear within it.
+    const std::string split = read_all(out + "/fold-1/split.csv");
+    CHECK(run_etude(more + Words{out + "/fold-1"}).code == 0);
+    CHECK(read_all(out + "/fold-1/split.csv") == split);
+    CHECK_FALSE(fs::exists(out + "/fold-1/fold-1"));
+    CHECK(run_etude(more + Words{out}).code == 0);
+  }
+
   TEST_CASE("a run folder that is none, or of two runs") {
     const TemporaryFolder folder;
     const std::string run = copied(image_run(), folder);
