@@ -25,7 +25,7 @@
 // FLOPs: 2 N P Q K R S C; bytes: 4 (1.3 N H W C + N P Q K) for each group that needs them (one for
 // 10 -> 10), and the workspace, at most 1024 times dw, twice. 10 -> 10 has 20 FLOP a byte: bound by
 // FMA issue on an A100 (10), by memory on an RTX 4090 (82); 1 -> 10 and 1 -> 64 (4 FLOP a byte) by
-// memory everywhere. Of the inner loop's instructions 91 to 94 % are FMAs. If shared memory
+// memory everywhere. Of the inner loop's instructions 89 to 94 % are FMAs. If shared memory
 // delivers 128 bytes a cycle to 128 FMA lanes, its loads take 71 % of the FMAs' time for KT = 10.
 //
 // Determinism: tiles, slices and the order of all sums depend on the problem only.
