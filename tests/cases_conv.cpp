@@ -126,7 +126,7 @@ std::vector<Case> conv_cases() {
       {{1, 5, 6, 20, 24, 2, 2, 1, 1, 3, 2}},                // more padding than taps
       {{2, 13, 11, 20, 24, 3, 3, 4, 2, 2, 1, 2, 3}, true},  // phases that meet every other tap
       {{1, 9, 10, 36, 24, 2, 2, 3, 3}, true},               // phases without taps
-      {{16, 64, 64, 36, 36, 1, 1}, true},                   // enough rows for the largest tiles
+      {{4, 64, 64, 36, 36, 1, 1}, true},                    // enough rows for the largest tiles
       {{1, 4, 4, 512, 40, 3, 3, 1, 1, 1, 1}, true, true},   // long sums, few of them
       // Few channels: each block size of the direct kernels, tiles of every shape, several channel
       // stages, runs of taps, strides of which each phase is a problem of its own.
