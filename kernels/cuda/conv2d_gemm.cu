@@ -111,13 +111,19 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   for (int i = t; i < BM; i += kThreads) {
     const int row = first_row + i;
     const OutputPixel o = pixel_of(g, row);
-    origins[i] = origin_of(g, o);
-    if (row >= plan.rows) origins[i].h = kNowhere;
+    PixelOrigin origin = origin_of(g, o);
+    if (row >= plan.rows) origin.h = kNowhere;
+    store_record(origins[i], origin);
     outputs[i] = plan.slices == 1 ? output_offset(g, o)
                                   : (static_cast<Index>(blockIdx.y) * plan.rows + row) * g.k;
   }
-  // The shifts of step i go to shifts[i % 2] two steps ahead of their use in the product.
-  Tap tap = tap_of(g, first_column + t % kTileDepth);
+  // The shifts of step i go to shifts[i % 2] two steps ahead of their use in the product. With
+  // vectors only every fourth is read by a warp together: these lie side by side
+  // (the permutation is its own inverse).
+  const auto place = [](int column) {
+    return V == 4 ? column % 4 * kQuarters + column / 4 : column;
+  };
+  Tap tap = tap_of(g, first_column + place(t % kTileDepth));
   const Tap step_tap = tap_of(g, kTileDepth);
   const auto write_shifts = [&](int buffer) {
     if (t >= kTileDepth) return;
@@ -129,7 +135,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   const int lane_column = t % (kTileDepth / V) * V, lane_row = t / (kTileDepth / V);
   const auto load_image = [&](int buffer) {
     constexpr int kRows = kThreads * V / kTileDepth;  // at a time
-    const ColumnShift shift = load_record(shifts[buffer][lane_column]);
+    const ColumnShift shift = load_record(shifts[buffer][place(lane_column)]);
     const char* const from = reinterpret_cast<const char*>(x) + shift.offset * kFloat;
 #pragma unroll
     for (int i = 0; i < BM / kRows; ++i) {
@@ -150,7 +156,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
 #pragma unroll
     for (int i = 0; i < kTileDepth / kColumns; ++i) {
       const int column = t / kLanes + i * kColumns;
-      const ColumnShift& shift = shifts[buffer][column];
+      const ColumnShift shift = load_record(shifts[buffer][place(column)]);
       copy_or_zero<V>(&filters[buffer][column * kStride + output],
                       w + shift.filter + first_output + output,
                       shift.h != kNowhere && first_output + output < g.k);
