@@ -37,7 +37,6 @@ int train(TrainConfig config) {
     check_usage(!config.data.empty(), "train: --data DIR is missing: where the data set is");
   }
   const Experiment experiment = open_experiment(std::move(config));
-  note(fmt::format("device: {}", to_string(experiment.device)));
   if (!experiment.config.cv.empty()) {
     write_cv_config(folder.path(), experiment);
     const Json summary = cross_validate(experiment, folder.path());
