@@ -258,6 +258,7 @@ void Trainer::finish_epoch() {
     record.accuracy =
         static_cast<double>(progress_.correct) / static_cast<double>(progress_.samples);
   if (val_) {
+    const Range range(job_.device, "validation");
     const AveragedWeights averaged(ema_);
     const Predictions predictions =
         run_model(*model_, *val_, job_.label + "validation");
