@@ -23,9 +23,9 @@ struct DeviceLine {
 std::vector<DeviceLine> device_lines() {
   std::vector<DeviceLine> lines;
   for (const Device device : available_devices())
-    lines.push_back({to_string(device), true,
-                     fmt::format("kernels {}; {}", kernels_for<float>(device).name,
-                                 describe(device))});
+    lines.push_back(
+        {to_string(device), true,
+         fmt::format("kernels {}; {}", kernels_for<float>(device).name, describe(device))});
   for (const DeviceKind kind : {DeviceKind::cuda, DeviceKind::simt}) {
     const std::string name = to_string(Device{kind});
     const bool listed = std::any_of(lines.begin(), lines.end(), [&](const DeviceLine& line) {

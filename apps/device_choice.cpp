@@ -15,8 +15,8 @@ std::string default_linear_provider() {
 
 Device choose_device(const std::string& name, const std::string& linear_provider) {
   const Device device = parse_device(name);
-  const LinearProvider provider = parse_linear_provider(
-      linear_provider.empty() ? default_linear_provider() : linear_provider);
+  const LinearProvider provider =
+      parse_linear_provider(linear_provider.empty() ? default_linear_provider() : linear_provider);
   use_linear_provider(provider, device);
   std::string text = "device: " + to_string(device);
   if (device.kind == DeviceKind::cuda) text += " (" + describe(device) + ")";

@@ -96,7 +96,8 @@ Predictions run_model(Module& model, data::Loader& loader, const std::string& la
   ProgressBar bar(label, loader.batches(), "batches");
   loader.start_epoch(0);
   data::Batch batch;
-  Download outputs;  // of the batch before, whose items are `items`: the device need not be waited for
+  Download
+      outputs;  // of the batch before, whose items are `items`: the device need not be waited for
   std::vector<int> items;
   for (long done = 0; loader.next(batch);) {
     check_interrupted();

@@ -174,11 +174,10 @@ struct Trainer::StepResult {
 void Trainer::account_for(const StepResult& result) {
   if (result.items.empty()) return;
   const double value = result.loss.item();
-  check(
-      std::isfinite(value),
-      "train: the loss became {} at epoch {}, step {} (learning rate {:.3g}); try a lower --lr, "
-      "--clip-grad 1, or a longer --warmup. What was saved before stays in {}",
-      value, progress_.epoch + 1, result.step, result.lr, job_.folder.string());
+  check(std::isfinite(value),
+        "train: the loss became {} at epoch {}, step {} (learning rate {:.3g}); try a lower --lr, "
+        "--clip-grad 1, or a longer --warmup. What was saved before stays in {}",
+        value, progress_.epoch + 1, result.step, result.lr, job_.folder.string());
   const auto n = static_cast<Index>(result.items.size());
   progress_.loss_sum += value * static_cast<double>(n);
   progress_.samples += n;
@@ -260,8 +259,7 @@ void Trainer::finish_epoch() {
   if (val_) {
     const Range range(job_.device, "validation");
     const AveragedWeights averaged(ema_);
-    const Predictions predictions =
-        run_model(*model_, *val_, job_.label + "validation");
+    const Predictions predictions = run_model(*model_, *val_, job_.label + "validation");
     record.val_loss = mean_loss(predictions, job_.dataset, job_.spec.task);
     if (classification)
       record.val_accuracy = mean_accuracy(predictions, job_.dataset, job_.spec.task);

@@ -42,7 +42,7 @@ struct Loader::Impl {
   std::vector<Sample> windows;  // of the epoch
   Generator random;             // of the epoch
   bool started = false;
-  int at = 0;                // the batch that next() gives
+  int at = 0;                 // the batch that next() gives
   std::future<Coming> ahead;  // that batch, where there is one
   Coming given;               // the batch that next() gave last: its copy may be under way still
 

@@ -159,9 +159,7 @@ std::vector<Device> available_devices() {
   return devices;
 }
 
-std::string describe(Device device) {
-  return kernels_for<float>(device).device_name(device.index);
-}
+std::string describe(Device device) { return kernels_for<float>(device).device_name(device.index); }
 
 std::string device_problem(Device device) {
   if (const Kernels<float>* table = find_table(device.kind))

@@ -22,9 +22,9 @@ constexpr int cublas_library = 1;  // of EtudeVendor's libraries
 void product(bool ta, bool tb, Index m, Index n, Index k, const Tensor& a, const Tensor& b,
              float beta, const Tensor& c) {
   const Device device = c.device();
-  const char* problem = vendor().table->sgemm(device.index, current_stream(device).handle, ta, tb,
-                                              m, n, k, a.data<float>(), b.data<float>(), beta,
-                                              c.data<float>());
+  const char* problem =
+      vendor().table->sgemm(device.index, current_stream(device).handle, ta, tb, m, n, k,
+                            a.data<float>(), b.data<float>(), beta, c.data<float>());
   if (problem) fail("linear: {}", problem);
 }
 
@@ -43,8 +43,7 @@ std::string to_string(LinearProvider provider) {
 void use_linear_provider(LinearProvider provider, Device device) {
   if (provider == LinearProvider::cublas) {
     const Vendor& library = vendor();
-    check(library.table != nullptr, "linear provider cublas: libetude-vendor: {}",
-          library.problem);
+    check(library.table != nullptr, "linear provider cublas: libetude-vendor: {}", library.problem);
     Device kind = device;
     kind.index = 0;
     check(to_string(kind) == library.table->device,
@@ -65,9 +64,7 @@ LinearProvider linear_provider(Device device) {
 Tensor vendor_linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const Index n = x.dim(0), c = x.dim(1), k = w.dim(0);
   const Tensor y = empty_like(x, {n, k});
-  const auto ones = [n, device = x.device()] {
-    return Tensor::full({n}, 1, DType::f32, device);
-  };
+  const auto ones = [n, device = x.device()] { return Tensor::full({n}, 1, DType::f32, device); };
   {
     const Range range(x.device(), "linear (cublas)");
     if (bias.defined()) product(false, false, n, k, 1, ones(), bias, 0, y);
@@ -76,24 +73,24 @@ Tensor vendor_linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   if (!grad_enabled()) return y;
   const bool need_dx = x.requires_grad(), need_dw = w.requires_grad();
   const bool need_dbias = bias.requires_grad();
-  return record("linear", y, {x, w, bias},
-                [=, x = need_dw ? x.detach() : Tensor{}, w = need_dx ? w.detach() : Tensor{}](
-                    Tensor dy) {
-                  Gradients grads(3);
-                  if (need_dx) {
-                    grads[0] = empty_like(dy, {n, c});
-                    product(false, false, n, c, k, dy, w, 0, grads[0]);
-                  }
-                  if (need_dw) {
-                    grads[1] = empty_like(dy, {k, c});
-                    product(true, false, k, c, n, dy, x, 0, grads[1]);
-                  }
-                  if (need_dbias) {
-                    grads[2] = empty_like(dy, {k});
-                    product(false, false, 1, k, n, ones(), dy, 0, grads[2]);
-                  }
-                  return grads;
-                });
+  return record(
+      "linear", y, {x, w, bias},
+      [=, x = need_dw ? x.detach() : Tensor{}, w = need_dx ? w.detach() : Tensor{}](Tensor dy) {
+        Gradients grads(3);
+        if (need_dx) {
+          grads[0] = empty_like(dy, {n, c});
+          product(false, false, n, c, k, dy, w, 0, grads[0]);
+        }
+        if (need_dw) {
+          grads[1] = empty_like(dy, {k, c});
+          product(true, false, k, c, n, dy, x, 0, grads[1]);
+        }
+        if (need_dbias) {
+          grads[2] = empty_like(dy, {k});
+          product(false, false, 1, k, n, ones(), dy, 0, grads[2]);
+        }
+        return grads;
+      });
 }
 
 }  // namespace etude

@@ -44,8 +44,8 @@ class GuardedMemory {
 // activations up to half of their time, and cudaMalloc and cudaFree synchronise.
 //
 // A block may be freed while kernels that use it have yet to run, and be given out again at once:
-// the next user's work comes later on the same stream. Work on another stream must wait for an event
-// of the current one first, and end before the block is freed (transfer.h).
+// the next user's work comes later on the same stream. Work on another stream must wait for an
+// event of the current one first, and end before the block is freed (transfer.h).
 class Storage {
  public:
   Storage(Device device, std::size_t bytes);  // Error when the device has no memory left

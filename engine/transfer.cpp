@@ -10,8 +10,8 @@ void copy_async(Stream stream, Device device, const Tensor& to, const Tensor& fr
   kernels_for<float>(device).memory_copy(stream, to.raw(), from.raw(), from.bytes(), kind);
 }
 
-// For destructors, which must not throw: what is wrong with the device was or will be reported by the
-// next call that may.
+// For destructors, which must not throw: what is wrong with the device was or will be reported by
+// the next call that may.
 void finish(Device device, Event event) {
   if (!event.handle) return;
   try {
@@ -52,8 +52,8 @@ Tensor Upload::tensor() const {
   return there_;
 }
 
-// Both blocks go back to their caches: the host's may then be written to by anybody, the device's by
-// work on the current stream, which need not have waited for this copy.
+// Both blocks go back to their caches: the host's may then be written to by anybody, the device's
+// by work on the current stream, which need not have waited for this copy.
 Upload::~Upload() { finish(there_.device(), copied_); }
 
 Upload::Upload(Upload&& other) noexcept

@@ -9,8 +9,8 @@
 
 namespace etude {
 
-// A tensor of the host on its way to a device. The copy begins at once, on the device's copy stream.
-// Any thread may begin one.
+// A tensor of the host on its way to a device. The copy begins at once, on the device's copy
+// stream. Any thread may begin one.
 //
 //   Upload upload(batch, device);       // batch made with Tensor::host_for(device, ...)
 //   ... work on the batch before ...
@@ -32,8 +32,8 @@ class Upload {
   Event copied_;  // null: nothing to wait for
 };
 
-// Numbers of a device on their way to the host: enqueued behind the work so far, so that the host can
-// go on and look at them later.
+// Numbers of a device on their way to the host: enqueued behind the work so far, so that the host
+// can go on and look at them later.
 class Download {
  public:
   Download() = default;

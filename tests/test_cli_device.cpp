@@ -2,9 +2,9 @@
 // with device memory out of the host's reach, beside the CPU's.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <variant>
 
@@ -52,9 +52,8 @@ struct Corpus {
     write_tone_corpus(tones, 8);
   }
   CliResult train(const std::string& device, const std::string& out, Words more) const {
-    Words words = {"train",   "--dataset", "idx",     "--data",   images, "--epochs", "2",
-                   "--batch", "16",        "--cache", "none",     "--out", out,       "--device",
-                   device};
+    Words words = {"train", "--dataset", "idx",  "--data", images, "--epochs", "2",   "--batch",
+                   "16",    "--cache",   "none", "--out",  out,    "--device", device};
     words.insert(words.end(), more.begin(), more.end());
     return run_etude(words);
   }
@@ -92,8 +91,8 @@ TEST_SUITE("cli.device") {
       const std::string reason = device_entry("cuda")["remark"];
       CHECK(reason.size() > 20);
       for (const char* name : {"cuda", "cuda:1"}) {
-        const Words train = {"train",  "--dataset",     "idx",   "--data", corpus().images,
-                             "--device", name, "--out", out};
+        const Words train = {"train",    "--dataset", "idx",   "--data", corpus().images,
+                             "--device", name,        "--out", out};
         check_fails(train, {std::string("device ") + name, reason});
       }
       check_fails({"mel", corpus().tones + "/low/0.wav", "--device", "cuda"}, {"cuda", reason});
@@ -118,8 +117,8 @@ TEST_SUITE("cli.device") {
 
   TEST_CASE("a linear provider that cannot be used: the reason, exit code 1") {
     const TemporaryFolder folder;
-    const Words train = {"train", "--dataset", "idx", "--data", corpus().images, "--device",
-                         "cpu",   "--out",     folder / "run"};
+    const Words train = {"train",    "--dataset", "idx",   "--data",      corpus().images,
+                         "--device", "cpu",       "--out", folder / "run"};
     Words asked = train;
     asked.insert(asked.end(), {"--linear-provider", "cublas"});
     {
@@ -203,10 +202,9 @@ TEST_SUITE("cli.device") {
       CHECK(difference <= 1e-4F * peak);
     }
     const std::string run = folder / "run";
-    const CliResult train =
-        run_etude({"train", "--dataset", "folder", "--data", corpus().tones, "--model", "vgg4",
-                   "--epochs", "1", "--batch", "4", "--cache", "none", "--device", "simt", "--out",
-                   run});
+    const CliResult train = run_etude({"train", "--dataset", "folder", "--data", corpus().tones,
+                                       "--model", "vgg4", "--epochs", "1", "--batch", "4",
+                                       "--cache", "none", "--device", "simt", "--out", run});
     CAPTURE(train.err);
     REQUIRE(train.code == 0);
     const CliResult predict = run_etude({"predict", run, file, "--json", "--device", "simt"});

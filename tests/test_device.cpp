@@ -2,7 +2,7 @@
 // work. All through the kernel table, on every back end that can run here.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
+#include <chrono>
 #include <cstring>
 #include <string_view>
 #include <thread>
@@ -10,6 +10,7 @@
 #include "engine/dispatch.h"
 #include "engine/ops.h"
 #include "engine/transfer.h"
+#include "kernels/timing.h"
 #include "tests/case_runner.h"
 
 // As the CUDA back end includes it.
@@ -57,8 +58,8 @@ TEST_SUITE("device") {
       CHECK(device_problem(device).empty());
       CHECK_FALSE(describe(device).empty());
     }
-    for (const Device device : {Device{DeviceKind::cuda, 900}, Device{DeviceKind::cpu, 3},
-                                Device{DeviceKind::simt, 1}}) {
+    for (const Device device :
+         {Device{DeviceKind::cuda, 900}, Device{DeviceKind::cpu, 3}, Device{DeviceKind::simt, 1}}) {
       INFO(to_string(device));
       const std::string problem = device_problem(device);
       CHECK_FALSE(problem.empty());
@@ -102,16 +103,13 @@ TEST_SUITE("device") {
       INFO(to_string(device));
       const Kernels<float>& k = kernels_for<float>(device);
       const Stream stream = current_stream(device);
-      const Event start = k.event_create(), end = k.event_create();
-      k.event_record(start, stream);
-      std::this_thread::sleep_for(std::chrono::milliseconds(3));
-      k.event_record(end, stream);
-      k.event_synchronize(end);
-      const double milliseconds = k.event_elapsed(start, end);
-      CHECK(milliseconds >= 2);
-      CHECK(milliseconds < 5000);
-      k.event_destroy(start);
-      k.event_destroy(end);
+      const std::vector<double> times = time_calls(
+          k, stream, 2, [] { std::this_thread::sleep_for(std::chrono::milliseconds(3)); });
+      REQUIRE(times.size() == 2);
+      for (const double milliseconds : times) {
+        CHECK(milliseconds >= 2);
+        CHECK(milliseconds < 5000);
+      }
     }
   }
 }

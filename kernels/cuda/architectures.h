@@ -5,8 +5,8 @@
 
 namespace etude::ETUDE_BACKEND {
 
-// `built` is CMake's list, separated by spaces: "75-real 90a-real 120". An entry without "-real" has
-// PTX too, which the driver compiles for every later GPU; machine code runs on its own major
+// `built` is CMake's list, separated by spaces: "75-real 90a-real 120". An entry without "-real"
+// has PTX too, which the driver compiles for every later GPU; machine code runs on its own major
 // version from its own minor version on; an "a" ties either to that one GPU.
 constexpr bool has_code_for(int capability, std::string_view built) {
   while (!built.empty()) {
@@ -20,10 +20,10 @@ constexpr bool has_code_for(int capability, std::string_view built) {
     if (number == 0) continue;
     const std::string_view rest = entry.substr(digits);
     const bool machine_code = !rest.ends_with("-virtual"), ptx = !rest.ends_with("-real");
-    if (rest.starts_with("a") ? number == capability
-                              : (machine_code && number / 10 == capability / 10 &&
-                                 number <= capability) ||
-                                    (ptx && number <= capability))
+    if (rest.starts_with("a")
+            ? number == capability
+            : (machine_code && number / 10 == capability / 10 && number <= capability) ||
+                  (ptx && number <= capability))
       return true;
   }
   return false;

@@ -95,7 +95,8 @@ bool synchronous() {
 unsigned grid_for(Index n, int threads, int each) {
   const Index blocks = ceil_div(n, Index{threads} * each);
   if (blocks > 0x7fffffff)
-    throw std::runtime_error(std::string(backend_name) + ": " + std::to_string(n) + " elements are too many for one grid");
+    throw std::runtime_error(std::string(backend_name) + ": " + std::to_string(n) +
+                             " elements are too many for one grid");
   return static_cast<unsigned>(blocks);
 }
 

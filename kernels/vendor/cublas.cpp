@@ -38,8 +38,8 @@ std::string cublas_name() {
          std::to_string(patch);
 }
 
-// cuBLAS is column-major: a row-major c = op(a) op(b) is c^T = op(b)^T op(a)^T to it, and a row-major
-// matrix is its transpose. So the factors change places and each keeps its own flag.
+// cuBLAS is column-major: a row-major c = op(a) op(b) is c^T = op(b)^T op(a)^T to it, and a
+// row-major matrix is its transpose. So the factors change places and each keeps its own flag.
 void sgemm(int device, cudaStream_t stream, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
            const float* a, const float* b, float beta, float* c) {
   if (m == 0 || n == 0) return;

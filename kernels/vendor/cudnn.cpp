@@ -33,9 +33,8 @@ using TensorDescriptor =
     Object<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
 using FilterDescriptor =
     Object<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
-using ConvolutionDescriptor =
-    Object<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor,
-           cudnnDestroyConvolutionDescriptor>;
+using ConvolutionDescriptor = Object<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor,
+                                     cudnnDestroyConvolutionDescriptor>;
 
 // The fastest of what cuDNN measured that ran and kept to the arithmetic asked for.
 template <class Result>
@@ -109,13 +108,12 @@ struct ConvPlan : EtudeVendorPlan {
       CHECK_CUDNN(cudnnConvolutionForward(handle, &one, x, a, w, b, convolution, forward,
                                           scratch->data(), workspace, &zero, y, out));
     else if (pass == ETUDE_VENDOR_BACKWARD_DATA)
-      CHECK_CUDNN(cudnnConvolutionBackwardData(handle, &one, w, b, y, a, convolution,
-                                               backward_data, scratch->data(), workspace, &zero, x,
-                                               out));
+      CHECK_CUDNN(cudnnConvolutionBackwardData(handle, &one, w, b, y, a, convolution, backward_data,
+                                               scratch->data(), workspace, &zero, x, out));
     else
       CHECK_CUDNN(cudnnConvolutionBackwardFilter(handle, &one, x, a, y, b, convolution,
-                                                 backward_filter, scratch->data(), workspace,
-                                                 &zero, w, out));
+                                                 backward_filter, scratch->data(), workspace, &zero,
+                                                 w, out));
   }
 
   int pass;

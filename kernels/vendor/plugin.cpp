@@ -49,9 +49,8 @@ const char* library_problem(int) {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count > 0) return nullptr;
   cudaGetLastError();
-  return error == cudaSuccess
-             ? keep("no GPU")
-             : keep(std::string("no GPU (") + cudaGetErrorString(error) + ")");
+  return error == cudaSuccess ? keep("no GPU")
+                              : keep(std::string("no GPU (") + cudaGetErrorString(error) + ")");
 }
 
 const char* table_conv2d_plan(const EtudeVendorConv2d* shape, int pass, int device, void* stream,
@@ -63,8 +62,8 @@ const char* table_conv2d_plan(const EtudeVendorConv2d* shape, int pass, int devi
 
 const char* table_rfft_plan(int64_t n, int64_t batch, int device, void* stream,
                             EtudeVendorPlan** plan) {
-  return guarded(
-      device, [&] { *plan = rfft_plan(n, batch, device, static_cast<cudaStream_t>(stream)); });
+  return guarded(device,
+                 [&] { *plan = rfft_plan(n, batch, device, static_cast<cudaStream_t>(stream)); });
 }
 
 const char* run(EtudeVendorPlan* plan, const float* a, const float* b, float* y) {

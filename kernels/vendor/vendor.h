@@ -1,13 +1,14 @@
 /* What libetude-vendor offers: NVIDIA's libraries behind one table of functions.
  *
- * It is a library of its own, opened at run time (loader.h), so that the program starts where cuDNN,
- * cuBLAS and cuFFT are absent. Plain C, so that both sides may come from different compilers. They
- * are yardsticks for the benchmarks and an optional provider of linear layers: the engine trains
- * without them.
+ * It is a library of its own, opened at run time (loader.h), so that the program starts where
+ * cuDNN, cuBLAS and cuFFT are absent. Plain C, so that both sides may come from different
+ * compilers. They are yardsticks for the benchmarks and an optional provider of linear layers: the
+ * engine trains without them.
  *
  * Conventions. All matrices are float and row-major; pointers are to memory of the device `device`;
- * `stream` is its cudaStream_t, on which the work is enqueued and not waited for. A function returns
- * null when all is well, else what was wrong; the text is valid until the thread's next call.
+ * `stream` is its cudaStream_t, on which the work is enqueued and not waited for. A function
+ * returns null when all is well, else what was wrong; the text is valid until the thread's next
+ * call.
  */
 #pragma once
 
@@ -24,7 +25,8 @@ extern "C" {
 typedef struct EtudeVendorConv2d {
   int64_t n, h, w, c, k, r, s;
   int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
-  int nchw; /* 0: x [N,H,W,C], w [K,R,S,C], y [N,P,Q,K]; else x [N,C,H,W], w [K,C,R,S], y [N,K,P,Q] */
+  int nchw; /* 0: x [N,H,W,C], w [K,R,S,C], y [N,P,Q,K]; else x [N,C,H,W], w [K,C,R,S], y [N,K,P,Q]
+             */
   int tf32; /* 0: float32 arithmetic only */
 } EtudeVendorConv2d;
 
@@ -36,8 +38,8 @@ typedef struct EtudeVendor {
   int version;        /* ETUDE_VENDOR_VERSION; the first member for ever */
   const char* device; /* the kind of device whose memory it works on: "cuda" */
 
-  int libraries;                          /* how many there are */
-  const char* (*library_name)(int which); /* "cuDNN 9.14.0" */
+  int libraries;                             /* how many there are */
+  const char* (*library_name)(int which);    /* "cuDNN 9.14.0" */
   const char* (*library_problem)(int which); /* why it cannot be used; null: it can */
 
   /* A convolution, with the fastest algorithm that cuDNN finds for it by measuring. */
