@@ -80,7 +80,7 @@ struct ForwardTiling {
 };
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     adaptive_avg_pool2d_means(ForwardTiling t, AdaptiveWindows d, const float* __restrict__ x,
                               float* __restrict__ y) {
   const int me = static_cast<int>(threadIdx.x);
@@ -182,7 +182,7 @@ void adaptive_avg_pool2d_backward(Stream s, const AdaptivePool2dShape& d, const 
                                   float* dx) {
   if (d.x_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.h, d.w, d.c / width);
+    const PoolTiling t(d.n, d.h, d.w, d.c / width, 1);
     ETUDE_CUDA(
         launch(t.shape(s), adaptive_avg_pool2d_gather<width>, t, AdaptiveWindows(d), dy, dx));
   });

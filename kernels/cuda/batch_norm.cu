@@ -15,12 +15,13 @@
 // costs no digits. (With one pivot for all, an outlier as pivot would.) The merge is in float, and
 // the last step of each channel in double.
 //
-// Shared memory: 8.5 KB for the sums of a block's threads; 1.5 KB for the factors of a tile.
-// FLOPs: 4 an element for the statistics, 3 to 5 for y. Bytes: 3 times those of x in training (1
-// for the statistics; x again and y), 2 in evaluation, one more with a residual; the partials are
-// under 1/10 of x. Bound by memory everywhere: the floor is 12 bytes an element / bandwidth. Where
-// x fits the L2 cache the second pass reads it from there; else its first blocks find there what
-// the statistics read last, because it walks the slices backwards.
+// Shared memory: 8.5 KB for the sums of a block's threads, 1.5 KB for the factors of a tile.
+// FLOPs: 3 an element for the statistics, 3 to 5 for y. Bytes: 3 times those of x in training (1
+// for the statistics; x again and y), 2 with few rows and in evaluation; one more with a residual.
+// The partials are under 1/10 of x. Bound by memory everywhere: 12 bytes an element / bandwidth is
+// the floor, 126 MB or 38 us at 3350 GB/s for 10 channels of a million rows. Where x fits the L2
+// cache the second pass reads it from there; else its first blocks find there what the statistics
+// read last, because it walks the slices backwards.
 //
 // Deterministic: all cuts and orders depend on the shape only; no atomics.
 #include <cmath>
@@ -149,7 +150,7 @@ __device__ inline Moments block_moments(const BatchNormTiling& t, const BatchNor
 }
 
 // partials [slices, 3, columns]: base, mean and squares of each slice.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_partial_statistics(BatchNormTiling t, const float* __restrict__ x,
                                   float* __restrict__ partials) {
   const int slice = static_cast<int>(blockIdx.x) / t.tiles;
@@ -267,7 +268,7 @@ __device__ inline void normalize_rows(const BatchNormPlace& place, const Factors
 
 // With `variance`, scale is divided by sqrt(variance + eps) first.
 template <bool kResidual>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_normalize(BatchNormTiling t, bool relu, float eps, const float* __restrict__ x,
                          const float* __restrict__ mean, const float* __restrict__ scale,
                          const float* __restrict__ shift, const float* __restrict__ variance,
@@ -292,7 +293,7 @@ __global__ void __launch_bounds__(kThreads)
 // --------------------------
 
 template <bool kResidual>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_few_rows(BatchNormTiling t, bool relu, Training p, const float* __restrict__ x,
                         const float* __restrict__ residual, float* __restrict__ y) {
   const int tile = static_cast<int>(blockIdx.x);

@@ -85,7 +85,7 @@ __device__ inline void store_bytes(std::uint8_t* p, const int (&v)[kWidth]) {
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     max_pool2d_windows(PoolTiling t, Window d, const float* __restrict__ x, float* __restrict__ y,
                        std::uint8_t* __restrict__ argmax) {
   PoolPlace place(t, kWidth);
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kPoolThreads)
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     avg_pool2d_windows(PoolTiling t, Window d, float scale, const float* __restrict__ x,
                        float* __restrict__ y) {
   PoolPlace place(t, kWidth);
@@ -195,7 +195,7 @@ __device__ inline void store_rows(const PoolTiling& t, const PoolPlace& place,
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     max_pool2d_gather(PoolTiling t, Window d, const float* __restrict__ dy,
                       const std::uint8_t* __restrict__ argmax, float* __restrict__ dx) {
   const PoolPlace place(t, kWidth);
@@ -206,8 +206,8 @@ __global__ void __launch_bounds__(kPoolThreads)
   for_each_window(
       t, d, place, kWidth,
       [&](int k, bool covered, Index at, int tap_here) {
-        tap[k] = covered ? tap_here : -1;
-        g[k] = splat<kWidth>(0);
+        tap[k] = tap_here;
+        g[k] = splat<kWidth>(0);  // where nothing covers, it adds that, or nothing
 #pragma unroll
         for (int j = 0; j < kWidth; ++j) winner[k][j] = 0;
         if (!covered) return;
@@ -222,7 +222,7 @@ __global__ void __launch_bounds__(kPoolThreads)
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     avg_pool2d_gather(PoolTiling t, Window d, float scale, const float* __restrict__ dy,
                       float* __restrict__ dx) {
   const PoolPlace place(t, kWidth);
@@ -255,7 +255,7 @@ void max_pool2d_forward(Stream s, const Pool2dShape& d, const float* x, float* y
                         std::uint8_t* argmax) {
   if (d.y_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.p(), d.q(), d.c / width);
+    const PoolTiling t(d.n, d.p(), d.q(), d.c / width, 1);
     ETUDE_CUDA(launch(t.shape(s), max_pool2d_windows<width>, t, Window(d), x, y, argmax));
   });
 }
@@ -264,7 +264,7 @@ void max_pool2d_backward(Stream s, const Pool2dShape& d, const float* dy,
                          const std::uint8_t* argmax, float* dx) {
   if (d.x_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.h, d.w, d.c / width);
+    const PoolTiling t(d.n, d.h, d.w, d.c / width, kPoolRows);
     ETUDE_CUDA(launch(t.shape(s), max_pool2d_gather<width>, t, Window(d), dy, argmax, dx));
   });
 }
@@ -272,7 +272,7 @@ void max_pool2d_backward(Stream s, const Pool2dShape& d, const float* dy,
 void avg_pool2d_forward(Stream s, const Pool2dShape& d, const float* x, float* y) {
   if (d.y_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.p(), d.q(), d.c / width);
+    const PoolTiling t(d.n, d.p(), d.q(), d.c / width, 1);
     ETUDE_CUDA(launch(t.shape(s), avg_pool2d_windows<width>, t, Window(d), tap_weight(d), x, y));
   });
 }
@@ -280,7 +280,7 @@ void avg_pool2d_forward(Stream s, const Pool2dShape& d, const float* x, float* y
 void avg_pool2d_backward(Stream s, const Pool2dShape& d, const float* dy, float* dx) {
   if (d.x_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.h, d.w, d.c / width);
+    const PoolTiling t(d.n, d.h, d.w, d.c / width, kPoolRows);
     ETUDE_CUDA(launch(t.shape(s), avg_pool2d_gather<width>, t, Window(d), tap_weight(d), dy, dx));
   });
 }
