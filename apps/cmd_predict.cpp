@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/device_choice.h"
 #include "apps/evaluate.h"
 #include "apps/json.h"
 #include "apps/model_spec.h"
@@ -86,8 +87,9 @@ Json predict_file(const LoadedModel& loaded, const std::string& file, Device dev
   loader_options.batch_size = 64;
   loader_options.width = spec.width;
   loader_options.window_step = spec.window_step;
+  loader_options.device = device;
   data::Loader loader(dataset, features, spec.statistics, spec.task, {0}, loader_options);
-  const Predictions p = run_model(*loaded.module, loader, device);
+  const Predictions p = run_model(*loaded.module, loader);
 
   Json json = {{"file", file}};
   json.update(answer(spec, p.song(0)));
@@ -135,7 +137,7 @@ void print_answer(const Json& json) {
 
 int predict(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
-  const Device device = parse_device(options.device);
+  const Device device = choose_device(options.device);
   const LoadedModel loaded = load_model(options.run, device);
   check(loaded.spec.mel.has_value(),
         "predict: {} was trained on images; predict takes audio files (use `etude eval --data`)",

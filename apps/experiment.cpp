@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "apps/device_choice.h"
 #include "apps/interrupt.h"
 #include "apps/linear_floor.h"
 #include "apps/progress.h"
@@ -157,7 +158,9 @@ data::FeatureSet prepare_with_progress(const data::Dataset& dataset, const std::
 Experiment open_experiment(TrainConfig config) {
   Experiment e;
   if (config.threads > 0) set_num_threads(config.threads);
-  e.device = parse_device(config.device);
+  if (!config.resume && config.given.count("linear-provider") == 0)
+    config.linear_provider = default_linear_provider();
+  e.device = choose_device(config.device, config.linear_provider);
   for (std::string& root : config.data) root = absolute(root);
   for (std::string* path : {&config.groups, &config.split_file, &config.init})
     *path = absolute(*path);
@@ -302,9 +305,10 @@ std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_
   options.batch_size = std::max(64, *config.batch);
   options.width = spec.width;
   options.window_step = spec.window_step;
+  options.device = e.device;
   data::Loader loader(e.corpus.dataset, e.corpus.features, spec.statistics, spec.task, items,
                       options);
-  const Predictions predictions = run_model(trainer.model(), loader, e.device, label + part);
+  const Predictions predictions = run_model(trainer.model(), loader, label + part);
   const Evaluation result =
       evaluate(part, predictions, e.corpus.dataset, spec.task, spec.scale,
                fit_baseline(e.corpus.dataset, spec.task, split.train), linear);

@@ -50,7 +50,9 @@ class Trainer {
   const Progress& progress() const { return progress_; }
 
  private:
+  struct StepResult;
   bool train_epoch();  // false: stopped within it, by signal or step limit
+  void account_for(const StepResult& result);
   Tensor loss(const data::Batch& batch, const Tensor& outputs) const;
   void optimizer_step();
   void finish_epoch();  // validation, records, checkpoints
@@ -68,8 +70,5 @@ class Trainer {
   CrossEntropyOptions cross_entropy_;
   Progress progress_;
 };
-
-// "cpu avx512": what decides about the bits of a result.
-std::string where_it_runs(Device device);
 
 }  // namespace etude::apps
