@@ -137,7 +137,8 @@ Cubin read_cubin(const std::string& path) {
     }
     if (!section.name.starts_with(".text.")) continue;
     const std::string_view bytes = contents(section);
-    if (bytes.size() % sizeof(Instruction) != 0) file.fail(section.name + ": no whole instructions");
+    if (bytes.size() % sizeof(Instruction) != 0)
+      file.fail(section.name + ": no whole instructions");
     Kernel& kernel = kernels[section.name.substr(6)];
     kernel.symbol = section.name.substr(6);
     kernel.name = readable_name(kernel.symbol);

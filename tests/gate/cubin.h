@@ -11,7 +11,8 @@
 //   .nv.info                       attributes (format byte, attribute byte, 16-bit size, data) of
 //                                  all kernels: registers 0x2f and stack frame 0x11, each with
 //                                  the index of the kernel's symbol and the value
-//   .nv.info.<symbol>              those of one kernel: launch bounds 0x05 or block size 0x10 (x, y,
+//   .nv.info.<symbol>              those of one kernel: launch bounds 0x05 or block size 0x10 (x,
+//   y,
 //                                  z), and 0x55, pairs (1, offset) of the instructions that spill
 //
 // test_calibration.cpp compares it with what the compiler itself says.
@@ -30,13 +31,13 @@ struct Instruction {
 
 struct Kernel {
   std::string symbol;
-  std::string name;            // without return type, parameters and outer namespaces
-  bool entry = false;          // a kernel, not a function that kernels call
-  int registers = 0;           // a thread
-  std::int64_t stack = 0;      // bytes a thread
-  std::int64_t spills = 0;     // instructions that store or load what found no register
-  std::int64_t shared = 0;     // static, bytes a block
-  int threads = 0;             // the largest block by its launch bounds; 0: none stated
+  std::string name;         // without return type, parameters and outer namespaces
+  bool entry = false;       // a kernel, not a function that kernels call
+  int registers = 0;        // a thread
+  std::int64_t stack = 0;   // bytes a thread
+  std::int64_t spills = 0;  // instructions that store or load what found no register
+  std::int64_t shared = 0;  // static, bytes a block
+  int threads = 0;          // the largest block by its launch bounds; 0: none stated
   std::vector<Instruction> code;
 };
 

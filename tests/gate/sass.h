@@ -50,10 +50,10 @@ struct Unwanted {
 };
 Unwanted find_unwanted(const Kernel& kernel, int arch);
 
-// The innermost loop with most of the FFMAs. A loop is the code from the target of a backward branch
-// to that branch; of branches to one target the last counts. Code that the compiler moved behind
-// the kernel's end, from where it jumps back, is not a loop: its range has an unconditional EXIT. A
-// loop counts as innermost if no loop within it holds half of its FFMAs.
+// The innermost loop with most of the FFMAs. A loop is the code from the target of a backward
+// branch to that branch; of branches to one target the last counts. Code that the compiler moved
+// behind the kernel's end, from where it jumps back, is not a loop: its range has an unconditional
+// EXIT. A loop counts as innermost if no loop within it holds half of its FFMAs.
 struct MainLoop {
   std::int64_t instructions = 0;  // 0: the kernel has no loop with FFMAs
   std::int64_t ffma = 0;

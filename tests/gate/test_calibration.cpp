@@ -53,7 +53,8 @@ Compiled compile(const std::string& source, int arch) {
       std::filesystem::temp_directory_path() / ("etude-gate-" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
   const std::string cubin = folder / "kernels.cubin", log = folder / "log";
-  const std::string command = std::string(ETUDE_NVCC) + " -std=c++20 -fmad=false -Xptxas -v -cubin" +
+  const std::string command = std::string(ETUDE_NVCC) +
+                              " -std=c++20 -fmad=false -Xptxas -v -cubin" +
                               " -I" ETUDE_SOURCE " -arch=sm_" + std::to_string(arch) + " -o " +
                               cubin + " " ETUDE_SOURCE "/" + source + " 2> " + log;
   INFO(command);
@@ -121,8 +122,8 @@ TEST_SUITE("gate.calibration") {
       CHECK(unwanted("float_atomic").float_atomics == 1);
       CHECK(unwanted("shared_float_atomic").float_atomics >= 1);
       CHECK(unwanted("integer_atomics").float_atomics == 0);
-      for (const char* clean : {"bounded", "ffma_loop", "nested_ffma_loop", "no_loop",
-                                "integer_atomics"}) {
+      for (const char* clean :
+           {"bounded", "ffma_loop", "nested_ffma_loop", "no_loop", "integer_atomics"}) {
         const Unwanted none = unwanted(clean);
         INFO(clean);
         CHECK(none.local == 0);
