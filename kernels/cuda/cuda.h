@@ -27,7 +27,13 @@ void check_cuda(cudaError_t error, const char* call, const char* file, int line)
 
 inline cudaStream_t stream_of(Stream s) { return static_cast<cudaStream_t>(s.handle); }
 
-using LaunchShape = ::simt::LaunchShape;
+// The blocks of a launch. (Not the emulator's own type: argument-dependent lookup would find its
+// launch() beside the one below.)
+struct LaunchShape {
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;  // dynamic
+  cudaStream_t stream = nullptr;
+};
 
 // True with ETUDE_SYNC=1: every kernel is waited for, so that a fault is reported at its launch.
 bool synchronous();
@@ -36,7 +42,9 @@ bool synchronous();
 template <class... P, class... A>
 cudaError_t launch(const LaunchShape& shape, void (*kernel)(P...), A&&... arguments) {
   if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) return cudaSuccess;
-  const cudaError_t error = ::simt::launch(shape, kernel, static_cast<A&&>(arguments)...);
+  const cudaError_t error =
+      ::simt::launch({shape.grid, shape.block, shape.shared_bytes, shape.stream}, kernel,
+                     static_cast<A&&>(arguments)...);
   if (error != cudaSuccess || !synchronous()) return error;
   return cudaStreamSynchronize(shape.stream);
 }
