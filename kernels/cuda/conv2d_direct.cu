@@ -1,1 +1,399 @@
-#include "kernels/cuda/cuda.h"
+// Direct convolution for few channels: forward, and the data gradient's phases (see GatherConv).
+//
+//   y[n,i,j,o] = bias[o] + sum over r,s,c of x[n, i stride + r step + first, ..., c] w[o,r,s,c]
+//   (then ReLU)
+//
+// With C <= 16 an implicit matrix product has an inner dimension of a few dozen and tiles mostly
+// empty. Here the inputs of a tile of outputs, halo included, and the filters lie in shared memory,
+// and each thread computes 2 x 4 outputs (two rows, four columns) of KT output channels:
+//
+//   block   512 output pixels (tw x th of each of `images` images; the shape that leaves the fewest
+//           empty) x groups KT output channels
+//   threads 64 for the pixels x groups; a warp's filters are the same for all its lanes
+//   loop    r, c, then runs of up to four taps whose columns fill one aligned group of four: a run
+//           loads 2 x 8 inputs as four 128-bit words and its taps' filters as KT / 4 broadcast
+//           ones each, for 8 KT FMAs a tap. 3x3 with stride 1 (kUnit) has a loop of its own.
+//
+// Channels pass through shared memory in stages (all at once up to 15; 8 at a time where C is a
+// multiple of 8, which are whole sectors). Outputs return through shared memory so that the stores
+// of a warp are contiguous.
+//
+// Shared memory: 4 (planes of the halo tile + R S C KT groups) bytes, at most 48 KB: 31 KB for
+// 10 -> 10, 3x3. Registers: 8 KT accumulators.
+// FLOPs: 2 N P Q K R S C; bytes: 4 (1.2 N H W C + N P Q K), where 1.2 is the halo of 18 x 34 around
+// 16 x 32. 10 -> 10 has 22 FLOP a byte: bound by memory where a GPU has more (RTX 4090: 82), by FMA
+// issue where it has less (A100: 10). 1 -> 10 is bound by memory everywhere. Of the instructions of
+// the inner loop about 92 % are FMAs, and an SM's shared memory delivers 128 bytes a cycle to 128
+// FMA lanes: 8 pixels a thread keep it at 70 % of that; 4 would need 120 %.
+//
+// Determinism: one thread sums one output, in the order r, c, s.
+// The idea of pixels x channels in registers with filters as broadcasts is that of cuda-convnet
+// (A. Krizhevsky, 2012).
+#include <cstdint>
+#include <stdexcept>
+
+#include "kernels/cuda/conv2d_direct.h"
+
+namespace etude::ETUDE_BACKEND {
+namespace {
+
+constexpr int kPixelThreads = 64;  // a group; each has 2 x 4 pixels
+constexpr int kLogPixels = 9;
+constexpr std::size_t kSharedLimit = 48 * 1024;
+
+struct DirectPlan {
+  PlanarTile tile;
+  int kt;                  // output channels of a thread
+  int groups, k_blocks;    // groups of threads in a block; blocks along K
+  int channels;            // of x in a stage
+  int tap_quads, slots;    // column quads of taps in a phase of the stride; 4 a quad and phase
+  std::uint64_t tap_mask;  // which slots are taps
+  bool unit;               // 3x3 taps without gaps, stride 1: `slots` is 3
+  int filter_size;         // floats in front of the tile
+  int tiles_p, tiles_q;
+  int vector;              // floats in a store
+  std::size_t shared_bytes;
+  Index blocks;
+};
+
+__host__ __device__ constexpr int padded(int kt) { return (kt + 3) / 4 * 4; }
+
+// Starts copying the filters of output channels k0... and channels c0... to
+// [group][r][channel][slot][padded KT]. Lanes go along what is dense in memory: channels of x in
+// the forward pass, output channels in a data gradient.
+template <int KT>
+__device__ inline void load_filters(const GatherConv& g, const DirectPlan& plan, float* filters,
+                                    const float* w, int k0, int c0, int channels) {
+  const int warps = static_cast<int>(blockDim.x) / 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const bool k_inner = g.w_k < g.w_c;
+  const int ks = plan.groups * KT;
+  const int inner_size = k_inner ? ks : channels, outer_size = k_inner ? channels : ks;
+  const int group_size = g.r * channels * plan.slots * padded(KT);
+  for (int f = static_cast<int>(threadIdx.x) % 32; f < g.r * g.s * inner_size; f += 32) {
+    const int inner = f % inner_size, r = f / inner_size / g.s, s = f / inner_size % g.s;
+    // Tap s reads column s step: the phase, and the place in the phase.
+    const int column = s * g.step_w;
+    const int slot = plan.unit ? s
+                               : column % g.stride_w * 4 * plan.tap_quads + column / g.stride_w;
+    for (int outer = warp; outer < outer_size; outer += warps) {
+      const int k = k_inner ? inner : outer, c = k_inner ? outer : inner;
+      float* const to = filters + k / KT * group_size +
+                        ((r * channels + c) * plan.slots + slot) * padded(KT) + k % KT;
+      if (k0 + k < g.k)
+        __pipeline_memcpy_async(
+            to, w + (k0 + k) * g.w_k + r * g.w_r + s * g.w_s + (c0 + c) * g.w_c, 4);
+      else
+        *to = 0;
+    }
+  }
+}
+
+template <int KT>
+__device__ inline void load_tap(float (&tap)[KT], const float* from) {
+#pragma unroll
+  for (int k = 0; k + 4 <= KT; k += 4) {
+    const float4 v = load4(from + k);
+    tap[k] = v.x, tap[k + 1] = v.y, tap[k + 2] = v.z, tap[k + 3] = v.w;
+  }
+  if constexpr (KT % 4 == 2) {
+    const float2 v = *reinterpret_cast<const float2*>(from + KT - 2);
+    tap[KT - 2] = v.x, tap[KT - 1] = v.y;
+  }
+}
+
+// sum[m][j][k] += x[m][j + o] tap[k]
+template <int KT, int kWidth>
+__device__ inline void add_tap(float (&sum)[2][4][KT], const float (&x)[2][kWidth],
+                               const float (&tap)[KT], int o) {
+#pragma unroll
+  for (int m = 0; m < 2; ++m)
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+#pragma unroll
+      for (int k = 0; k < KT; ++k) sum[m][j][k] = fmaf(x[m][j + o], tap[k], sum[m][j][k]);
+}
+
+// 3x3 taps, stride 1. `x` is the thread's first input, `half` the way to its second row of outputs.
+template <int KT>
+__device__ inline void add_unit(float (&sum)[2][4][KT], const PlanarTile& t, const float* x,
+                                int half, const float* filters, int taps_r, int channels) {
+  for (int r = 0; r < taps_r; ++r) {
+    const float* plane = x + r * t.pitch;
+#pragma unroll 2
+    for (int c = 0; c < channels; ++c) {
+      float v[2][6];
+#pragma unroll
+      for (int m = 0; m < 2; ++m) {
+        const float4 a = load4(plane + m * half);
+        const float2 b = *reinterpret_cast<const float2*>(plane + m * half + 4);
+        v[m][0] = a.x, v[m][1] = a.y, v[m][2] = a.z, v[m][3] = a.w, v[m][4] = b.x, v[m][5] = b.y;
+      }
+#pragma unroll
+      for (int s = 0; s < 3; ++s) {
+        float tap[KT];
+        load_tap<KT>(tap, filters + s * padded(KT));
+        add_tap<KT>(sum, v, tap, s);
+      }
+      plane += t.plane;
+      filters += 3 * padded(KT);
+    }
+  }
+}
+
+// Any taps and strides.
+template <int KT>
+__device__ inline void add_runs(float (&sum)[2][4][KT], const GatherConv& g, const DirectPlan& plan,
+                                const float* x, int half, const float* filters, int channels) {
+  const PlanarTile& t = plan.tile;
+  int row_phase = 0, row = 0;  // of tap r's first input
+  for (int r = 0; r < g.r; ++r) {
+    const float* plane = x + (row_phase * t.phase_rows + row) * t.pitch;
+    for (int c = 0; c < channels; ++c) {
+      std::uint64_t mask = plan.tap_mask;
+      for (int phase = 0; phase < g.stride_w; ++phase) {
+        for (int quad = 0; quad < plan.tap_quads; ++quad) {
+          const float* const from = plane + phase * t.phase_pitch + 4 * quad;
+          float v[2][8];
+#pragma unroll
+          for (int m = 0; m < 2; ++m) {
+#pragma unroll
+            for (int i = 0; i < 8; i += 4) {
+              const float4 a = load4(from + m * half + i);
+              v[m][i] = a.x, v[m][i + 1] = a.y, v[m][i + 2] = a.z, v[m][i + 3] = a.w;
+            }
+          }
+#pragma unroll
+          for (int o = 0; o < 4; ++o) {
+            if (!(mask >> o & 1)) continue;
+            float tap[KT];
+            load_tap<KT>(tap, filters + o * padded(KT));
+            add_tap<KT>(sum, v, tap, o);
+          }
+          filters += 4 * padded(KT);
+          mask >>= 4;
+        }
+      }
+      plane += t.plane;
+    }
+    row_phase += g.step_h;
+    while (row_phase >= g.stride_h) row_phase -= g.stride_h, ++row;
+  }
+}
+
+// Copies `cols` pixels of `channels` floats each from the stage (quads of pixels, 4 floats apart)
+// to y, by one warp.
+template <class Vector>
+__device__ inline void store_row(float* y, int y_q, const float* stage, int stage_channels,
+                                 int cols, int channels) {
+  constexpr int kVector = sizeof(Vector) / sizeof(float);
+  const int lane = static_cast<int>(threadIdx.x) % 32, units = channels / kVector;
+  const int next_pixel = 32 / units, next_unit = 32 % units;
+  int pixel = lane / units, unit = lane % units;
+  while (pixel < cols) {
+    *reinterpret_cast<Vector*>(y + pixel * y_q + unit * kVector) = *reinterpret_cast<const Vector*>(
+        stage + pixel * stage_channels + pixel / 4 * 4 + unit * kVector);
+    pixel += next_pixel, unit += next_unit;
+    if (unit >= units) unit -= units, ++pixel;
+  }
+}
+
+template <int KT, bool kUnit>
+__global__ void __launch_bounds__(256)
+    conv2d_direct(const __grid_constant__ GatherConv g, const __grid_constant__ DirectPlan plan,
+                  const float* __restrict__ x, const float* __restrict__ w,
+                  const float* __restrict__ bias, bool relu, float* __restrict__ y) {
+  SIMT_DYNAMIC_SHARED(float, shared);
+  const PlanarTile& t = plan.tile;
+  unsigned block = blockIdx.x;
+  const int ks = plan.groups * KT, k0 = static_cast<int>(block % plan.k_blocks) * ks;
+  block /= plan.k_blocks;
+  const int j0 = static_cast<int>(block % plan.tiles_q) << t.log_tw;
+  block /= plan.tiles_q;
+  const int i0 = static_cast<int>(block % plan.tiles_p) << t.log_th;
+  const int n0 = static_cast<int>(block / plan.tiles_p) * t.images;
+
+  const int group = static_cast<int>(threadIdx.x) / kPixelThreads;
+  const Place place = place_of(static_cast<int>(threadIdx.x) % kPixelThreads, t.log_tw);
+  const int half_rows = 1 << (kLogPixels - 1 - t.log_tw);
+  // The first input, in its plane, of the pixels in the upper half of the tile; the lower half's
+  // are equally far away for all threads.
+  const auto row_at = [&](int row) {
+    return (row >> t.log_th) * t.image + (row & ((1 << t.log_th) - 1)) * t.pitch;
+  };
+  const int half = row_at(half_rows);
+  float* const tile = shared + plan.filter_size;
+  const float* const own = tile + row_at(place.row) + 4 * place.quad;
+
+  float sum[2][4][KT];
+#pragma unroll
+  for (int k = 0; k < KT; ++k) {
+    const int o = k0 + group * KT + k;
+    const float start = bias && o < g.k ? bias[o] : 0;
+#pragma unroll
+    for (int m = 0; m < 2; ++m)
+#pragma unroll
+      for (int j = 0; j < 4; ++j) sum[m][j][k] = start;
+  }
+
+  for (int c0 = 0; c0 < g.c; c0 += plan.channels) {
+    const int channels = min_of(plan.channels, g.c - c0);
+    if (c0) __syncthreads();
+    load_filters<KT>(g, plan, shared, w, k0, c0, channels);
+    load_tile<!kUnit>(t, tile, x, g.n, g.h, g.w, g.c, n0, i0 * g.stride_h + g.first_h,
+                      j0 * g.stride_w + g.first_w, c0, channels);
+    __pipeline_commit();
+    __pipeline_wait_prior(0);
+    __syncthreads();
+    const float* const filters = shared + group * g.r * channels * plan.slots * padded(KT);
+    if constexpr (kUnit)
+      add_unit<KT>(sum, t, own, half, filters, g.r, channels);
+    else
+      add_runs<KT>(sum, g, plan, own, half, filters, channels);
+  }
+
+  // Half a tile at a time through shared memory: quads of pixels with all channels of the block,
+  // 16 bytes between them, which makes the threads' 128-bit stores free of bank conflicts.
+  const int quad_size = 4 * ks + 4;
+  const int warps = static_cast<int>(blockDim.x) / 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int cols = min_of(1 << t.log_tw, g.q - j0), channels = min_of(ks, g.k - k0);
+  const int row_size = quad_size << (t.log_tw - 2);
+#pragma unroll
+  for (int m = 0; m < 2; ++m) {
+    __syncthreads();
+    float* const quad = shared + place.row * row_size + place.quad * quad_size + group * KT;
+#pragma unroll
+    for (int i = 0; i < 4 * KT; i += 4) {
+      float v[4];
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        v[e] = sum[m][(i + e) / KT][(i + e) % KT];
+        if (relu && v[e] <= 0) v[e] = 0;  // false for NaN, which stays
+      }
+      store4(quad + i / KT * ks + i % KT, make_float4(v[0], v[1], v[2], v[3]));
+    }
+    __syncthreads();
+    for (int row = warp; row < half_rows; row += warps) {
+      const int in_tile = row + m * half_rows;
+      const int n = n0 + (in_tile >> t.log_th), i = i0 + (in_tile & ((1 << t.log_th) - 1));
+      if (n >= g.n || i >= g.p) continue;
+      float* const to = y + n * g.y_n + i * g.y_p + j0 * g.y_q + k0;
+      const float* const from = shared + row * row_size;
+      const int y_q = static_cast<int>(g.y_q);
+      if (plan.vector == 4)
+        store_row<float4>(to, y_q, from, ks, cols, channels);
+      else if (plan.vector == 2)
+        store_row<float2>(to, y_q, from, ks, cols, channels);
+      else
+        store_row<float>(to, y_q, from, ks, cols, channels);
+    }
+  }
+}
+
+// ---- on the host: how a problem is cut up -------------------------------------------------------
+
+int log2_up(int n) {
+  int log = 0;
+  while (1 << log < n) ++log;
+  return log;
+}
+
+// The tile that covers the outputs with the fewest blocks; the widest of those.
+void choose_tile(const GatherConv& g, int& log_tw, int& log_th) {
+  Index fewest = -1;
+  for (int tw = 5; tw >= 2; --tw) {
+    // Narrow tiles need eight rows of one image to keep out of each other's banks.
+    const int th = min_of(kLogPixels - tw, max_of(log2_up(g.p), tw == 5 ? 0 : 3));
+    const int images = 1 << (kLogPixels - tw - th);
+    const Index blocks = Index{ceil_div(g.q, 1 << tw)} * ceil_div(g.p, 1 << th) *
+                         ceil_div(g.n, images);
+    if (fewest >= 0 && blocks >= fewest) continue;
+    fewest = blocks, log_tw = tw, log_th = th;
+  }
+}
+
+bool make_plan(const GatherConv& g, DirectPlan& plan) {
+  if (g.n < 1 || g.p < 1 || g.q < 1 || g.k < 1 || g.c < 1 || g.step_h < 1 || g.step_w < 1)
+    return false;
+  int log_tw = 0, log_th = 0;
+  choose_tile(g, log_tw, log_th);
+  const int images = 1 << (kLogPixels - log_tw - log_th);
+  plan.tiles_q = ceil_div(g.q, 1 << log_tw), plan.tiles_p = ceil_div(g.p, 1 << log_th);
+  // Tiles that would be mostly empty, as for 1x1 images.
+  if (Index{4} * g.p * g.q < (Index{plan.tiles_q} * plan.tiles_p << (log_tw + log_th)))
+    return false;
+
+  // The fewest channels computed for nothing; of equals the largest block.
+  plan.kt = 4;
+  for (const int kt : {8, 10, 12}) {
+    if (kt == 10 && g.k > 10) continue;  // only where the block has one group: alignment
+    if (ceil_div(g.k, kt) * kt <= ceil_div(g.k, plan.kt) * plan.kt) plan.kt = kt;
+  }
+  plan.unit = g.s == 3 && g.step_w == 1 && g.step_h == 1 && g.stride_w == 1 && g.stride_h == 1;
+  plan.tap_quads = (g.s - 1) * g.step_w / g.stride_w / 4 + 1;
+  plan.slots = plan.unit ? 3 : 4 * plan.tap_quads * g.stride_w;
+  if (plan.slots > 64) return false;
+  plan.tap_mask = 0;
+  for (int s = 0; s < g.s; ++s) {
+    const int column = s * g.step_w;
+    plan.tap_mask |= std::uint64_t{1}
+                     << (column % g.stride_w * 4 * plan.tap_quads + column / g.stride_w);
+  }
+
+  // Stages as deep, then blocks as wide as shared memory holds.
+  for (plan.channels = g.c % 8 == 0 ? 8 : g.c;; plan.channels = ceil_div(plan.channels, 2)) {
+    plan.tile = planar_tile(log_tw, log_th, images, g.r, g.s, g.stride_h, g.stride_w, g.step_h,
+                            g.step_w, plan.tap_quads, plan.unit, plan.channels);
+    for (int most = 4; most >= 1; --most) {
+      const int groups = ceil_div(g.k, plan.kt);
+      plan.k_blocks = ceil_div(groups, most);
+      plan.groups = ceil_div(groups, plan.k_blocks);
+      const Index filter_size =
+          Index{plan.groups} * g.r * plan.channels * plan.slots * padded(plan.kt);
+      const Index main_loop = filter_size + Index{plan.channels} * plan.tile.plane;
+      const Index stage = Index{kPixelThreads} * (4 * plan.groups * plan.kt + 4);
+      const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(max_of(main_loop, stage));
+      if (bytes > kSharedLimit) continue;
+      plan.filter_size = static_cast<int>(filter_size);
+      plan.shared_bytes = bytes;
+      plan.blocks = Index{plan.k_blocks} * plan.tiles_q * plan.tiles_p * ceil_div(g.n, images);
+      return plan.blocks <= 0x7fffffff;
+    }
+    if (plan.channels == 1) return false;
+  }
+}
+
+}  // namespace
+
+bool direct_fits(const GatherConv& g) {
+  DirectPlan plan;
+  // Many channels to few go in stages of eight, which an implicit matrix product's tile of K would
+  // leave mostly empty.
+  const bool few = (g.c <= 16 && g.k <= 64) || (g.c <= 64 && g.c % 8 == 0 && g.k <= 16);
+  return few && make_plan(g, plan);
+}
+
+void direct_gather(Stream s, const GatherConv& g, const float* x, const float* w, const float* bias,
+                   bool relu, float* y) {
+  DirectPlan plan;
+  if (!make_plan(g, plan)) throw std::logic_error("conv2d: no direct kernel for this shape");
+  const auto divisible = [&](int v) {
+    return g.k % v == 0 && g.y_q % v == 0 && g.y_p % v == 0 && g.y_n % v == 0 &&
+           reinterpret_cast<std::uintptr_t>(y) % (4 * static_cast<unsigned>(v)) == 0;
+  };
+  plan.vector = divisible(4) ? 4 : divisible(2) ? 2 : 1;
+  const auto run = [&](auto* kernel) {
+    ETUDE_CUDA(launch({.grid = static_cast<unsigned>(plan.blocks),
+                       .block = static_cast<unsigned>(plan.groups * kPixelThreads),
+                       .shared_bytes = plan.shared_bytes,
+                       .stream = stream_of(s)},
+                      kernel, g, plan, x, w, bias, relu, y));
+  };
+  switch (plan.kt) {
+    case 4: return run(plan.unit ? conv2d_direct<4, true> : conv2d_direct<4, false>);
+    case 8: return run(plan.unit ? conv2d_direct<8, true> : conv2d_direct<8, false>);
+    case 10: return run(plan.unit ? conv2d_direct<10, true> : conv2d_direct<10, false>);
+    default: return run(plan.unit ? conv2d_direct<12, true> : conv2d_direct<12, false>);
+  }
+}
+
+}  // namespace etude::ETUDE_BACKEND
