@@ -67,6 +67,7 @@ void backward(const Tensor& loss, double seed) {
   };
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, decltype(younger)>
       queue(younger);
+  const Range phase(loss.device(), "backward");
   accumulate(*loss.node(), Tensor::full(loss.shape(), seed, loss.dtype(), loss.device()));
   queue.push(loss.node());
   while (!queue.empty()) {
@@ -81,7 +82,11 @@ void backward(const Tensor& loss, double seed) {
     const Backward closure = std::exchange(node->backward, nullptr);
     Tensor dy = std::exchange(node->grad, {});
     const std::vector<std::shared_ptr<Node>> inputs = std::exchange(node->inputs, {});
-    Gradients gradients = closure(std::move(dy));
+    Gradients gradients;
+    {
+      const Range range(dy.device(), node->op);
+      gradients = closure(std::move(dy));
+    }
     check(gradients.size() == inputs.size(), "backward of {}: {} gradients for {} inputs", node->op,
           gradients.size(), inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i) {

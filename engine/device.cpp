@@ -1,6 +1,9 @@
 #include "engine/device.h"
 
+#include <array>
 #include <cstdlib>
+#include <map>
+#include <mutex>
 
 #include "engine/error.h"
 
@@ -58,8 +61,46 @@ const Isa*& chosen() {
   return isa;
 }
 
-[[noreturn]] void no_back_end(Device device) {
-  fail("device {}: this build has no such back end", to_string(device));
+// Null where the build lacks the back end. The device need not be there.
+const Kernels<float>* find_table(DeviceKind kind) {
+  switch (kind) {
+    case DeviceKind::cpu:
+      return &chosen()->table();
+    case DeviceKind::reference:
+      return &reference_f32::table();
+#if ETUDE_HAVE_SIMT
+    case DeviceKind::simt:
+      return &simt::table();
+#endif
+#if ETUDE_HAVE_CUDA
+    case DeviceKind::cuda:
+      return &cuda::table();
+#endif
+    default:
+      return nullptr;
+  }
+}
+
+// The CUDA device that is current on this thread.
+thread_local int selected = -1;
+
+void select(Device device, const Kernels<float>& table) {
+  const std::string problem = table.device_problem(device.index);
+  check(problem.empty(), "device {}: {}", to_string(device), problem);
+  table.device_select(device.index);
+  selected = device.index;
+}
+
+// Created when first asked for, and never destroyed: the runtime may be gone before static objects.
+Stream stream_of(Device device, int which) {
+  if (shares_host_memory(device)) return {};
+  static std::mutex mutex;
+  static auto& streams = *new std::map<std::array<int, 3>, Stream>;
+  const Kernels<float>& table = kernels_for<float>(device);
+  const std::lock_guard lock(mutex);
+  const auto [slot, is_new] = streams.try_emplace({int(device.kind), device.index, which});
+  if (is_new) slot->second = table.stream_create();
+  return slot->second;
 }
 
 }  // namespace
@@ -99,33 +140,45 @@ Device parse_device(std::string_view text) {
   } else {
     fail("device '{}' is unknown; expected auto, cpu, cuda, cuda:N, simt or reference", text);
   }
-  kernels_for<float>(device);  // throws where the build lacks it
+  const std::string problem = device_problem(device);
+  check(problem.empty(), "device {}: {}", to_string(device), problem);
   return device;
 }
 
 std::vector<Device> available_devices() {
-  return {
-    cpu_device, reference_device,
-#if ETUDE_HAVE_SIMT
-        {DeviceKind::simt},
+  std::vector<Device> devices;
+#if ETUDE_HAVE_CUDA
+  for (int i = 0; i < cuda::table().device_count(); ++i)
+    if (*cuda::table().device_problem(i) == 0) devices.push_back({DeviceKind::cuda, i});
 #endif
-  };
+  devices.push_back(cpu_device);
+  devices.push_back(reference_device);
+#if ETUDE_HAVE_SIMT
+  devices.push_back({DeviceKind::simt});
+#endif
+  return devices;
+}
+
+std::string describe(Device device) {
+  return kernels_for<float>(device).device_name(device.index);
+}
+
+std::string device_problem(Device device) {
+  if (const Kernels<float>* table = find_table(device.kind))
+    return table->device_problem(device.index);
+  return device.kind == DeviceKind::cuda
+             ? "this build has no CUDA kernels: nvcc was not found, or ETUDE_CUDA was off, when it "
+               "was configured"
+             : "this build has no emulator (ETUDE_SIMT was off when it was configured)";
 }
 
 template <>
 const Kernels<float>& kernels_for<float>(Device device) {
-  switch (device.kind) {
-    case DeviceKind::cpu:
-      return chosen()->table();
-    case DeviceKind::reference:
-      return reference_f32::table();
-#if ETUDE_HAVE_SIMT
-    case DeviceKind::simt:
-      return simt::table();
-#endif
-    default:
-      no_back_end(device);
-  }
+  const Kernels<float>* table = find_table(device.kind);
+  if (!table) [[unlikely]]
+    fail("device {}: {}", to_string(device), device_problem(device));
+  if (device.kind == DeviceKind::cuda && device.index != selected) select(device, *table);
+  return *table;
 }
 
 template <>
@@ -146,7 +199,8 @@ std::string chosen_isa() { return chosen()->name; }
 
 void choose_isa(std::string_view name) { chosen() = &find_isa(name); }
 
-Stream current_stream(Device) { return {}; }
+Stream current_stream(Device device) { return stream_of(device, 0); }
+Stream copy_stream(Device device) { return stream_of(device, 1); }
 
 void synchronize(Device device) {
   kernels_for<float>(device).stream_synchronize(current_stream(device));

@@ -22,6 +22,13 @@ void dispatch(const Tensor& tensor, F&& f) {
   }
 }
 
+// The same within a range of the op's name (device.h).
+template <class F>
+void dispatch(const char* op, const Tensor& tensor, F&& f) {
+  const Range range(tensor.device(), op);
+  dispatch(tensor, std::forward<F>(f));
+}
+
 // Null for an undefined tensor: how an optional input reaches a kernel.
 template <class T>
 T* data_or_null(const Tensor& tensor) {

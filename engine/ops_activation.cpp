@@ -6,7 +6,7 @@ namespace etude {
 
 Tensor relu(const Tensor& x) {
   const Tensor y = empty_like(x);
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("relu", x, [&]<class T>(const Kernels<T>& k) {
     k.relu_forward(current_stream(x.device()), x.size(), x.data<T>(), y.data<T>());
   });
   return record("relu", y, {x}, [y](Tensor dy) -> Gradients {
@@ -24,7 +24,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
   check(a.shape() == b.shape(), "add: shapes {} and {} differ", to_string(a.shape()),
         to_string(b.shape()));
   const Tensor y = empty_like(a);
-  dispatch(a, [&]<class T>(const Kernels<T>& k) {
+  dispatch("add", a, [&]<class T>(const Kernels<T>& k) {
     k.add_forward(current_stream(a.device()), a.size(), a.data<T>(), b.data<T>(), y.data<T>());
   });
   return record("add", y, {a, b}, [](Tensor dy) -> Gradients { return {dy, dy}; });
@@ -36,7 +36,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
         to_string(b.shape()));
   const auto product = [](const Tensor& u, const Tensor& v) {
     const Tensor y = empty_like(u);
-    dispatch(u, [&]<class T>(const Kernels<T>& k) {
+    dispatch("mul", u, [&]<class T>(const Kernels<T>& k) {
       k.mul_forward(current_stream(u.device()), u.size(), u.data<T>(), v.data<T>(), y.data<T>());
     });
     return y;
@@ -51,7 +51,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 
 Tensor scale(const Tensor& x, double factor) {
   const auto scaled = [factor](const Tensor& u, const Tensor& y) {
-    dispatch(u, [&]<class T>(const Kernels<T>& k) {
+    dispatch("scale", u, [&]<class T>(const Kernels<T>& k) {
       k.scale_forward(current_stream(u.device()), u.size(), factor, u.data<T>(), y.data<T>());
     });
     return y;
@@ -67,7 +67,7 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator& generator) {
   const PhiloxState state = generator.reserve(x.size());
   const auto apply = [p, state](const Tensor& u) {
     const Tensor y = empty_like(u);
-    dispatch(u, [&]<class T>(const Kernels<T>& k) {
+    dispatch("dropout", u, [&]<class T>(const Kernels<T>& k) {
       k.dropout(current_stream(u.device()), u.size(), p, state, u.data<T>(), y.data<T>());
     });
     return y;

@@ -34,7 +34,7 @@ Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& 
                 const Conv2dShape& p, bool relu, Shape y_shape) {
   const Device device = x.device();
   Tensor y = empty_like(x, y_shape);
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(device, k.conv2d_forward_workspace(p));
     k.conv2d_forward(current_stream(device), p, x.data<T>(), w.data<T>(), data_or_null<T>(bias),
                      relu, y.data<T>(), work.data());

@@ -70,7 +70,7 @@ StandardizeShape standardize_shape(const char* op, const Tensor& y, const Tensor
 Tensor stft(const Tensor& audio, const Tensor& window, const StftOptions& options) {
   const StftShape p = stft_shape("stft", audio, window, options);
   const Tensor spectrum = empty_like(audio, {p.clips, p.frames(), p.bins(), 2});
-  dispatch(audio, [&]<class T>(const Kernels<T>& k) {
+  dispatch("stft", audio, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(audio.device(), k.stft_workspace(p));
     k.stft(current_stream(audio.device()), p, audio.data<T>(), window.data<T>(), spectrum.data<T>(),
            work.data());
@@ -92,7 +92,7 @@ Tensor mel_spectrogram(const Tensor& audio, const Tensor& window, const StftOpti
   const MelFilters on_device{filters.n_mels, indices, indices + filters.n_mels,
                              indices + 2 * filters.n_mels, filters.weights.data<float>()};
   const Tensor y = empty_like(audio, {p.clips, filters.n_mels, p.frames()});
-  dispatch(audio, [&]<class T>(const Kernels<T>& k) {
+  dispatch("mel_spectrogram", audio, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(audio.device(), k.mel_spectrogram_workspace(p, filters.n_mels));
     k.mel_spectrogram(current_stream(audio.device()), p, on_device, log_scale, floor,
                       audio.data<T>(), window.data<T>(), y.data<T>(), work.data());
@@ -104,7 +104,7 @@ void top_db(const Tensor& y, double top_db) {
   check(y.rank() >= 1, "top_db: expected [clips, ...], got a scalar");
   check(top_db >= 0, "top_db: expected a range of at least 0 dB, got {}", top_db);
   const Index clips = y.dim(0);
-  dispatch(y, [&]<class T>(const Kernels<T>& k) {
+  dispatch("top_db", y, [&]<class T>(const Kernels<T>& k) {
     const Index size = clips ? y.size() / clips : 0;
     const Workspace work(y.device(), k.top_db_workspace(clips, size));
     k.top_db(current_stream(y.device()), clips, size, top_db, y.data<T>(), work.data());
@@ -113,7 +113,7 @@ void top_db(const Tensor& y, double top_db) {
 
 void standardize_clip(const Tensor& y, const Tensor& frames_valid, double eps) {
   const StandardizeShape p = standardize_shape("standardize_clip", y, frames_valid, eps);
-  dispatch(y, [&]<class T>(const Kernels<T>& k) {
+  dispatch("standardize_clip", y, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(y.device(), k.standardize_clip_workspace(p));
     k.standardize_clip(current_stream(y.device()), p, data_or_null<std::int64_t>(frames_valid),
                        y.data<T>(), work.data());
@@ -129,7 +129,7 @@ void standardize_band(const Tensor& y, const Tensor& mean, const Tensor& inv_std
           "standardize_band: expected a mean and an inverse deviation of {} bands, got {}", p.bands,
           to_string(statistic->shape()));
   }
-  dispatch(y, [&]<class T>(const Kernels<T>& k) {
+  dispatch("standardize_band", y, [&]<class T>(const Kernels<T>& k) {
     k.standardize_band(current_stream(y.device()), p, data_or_null<std::int64_t>(frames_valid),
                        mean.data<T>(), inv_std.data<T>(), y.data<T>());
   });

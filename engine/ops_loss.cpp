@@ -23,7 +23,7 @@ Backward scaled_gradient(Tensor gradient) {
 Tensor softmax(const Tensor& logits) {
   check(logits.rank() == 2, "softmax: expected [N, classes], got {}", to_string(logits.shape()));
   const Tensor y = empty_like(logits);
-  dispatch(logits, [&]<class T>(const Kernels<T>& k) {
+  dispatch("softmax", logits, [&]<class T>(const Kernels<T>& k) {
     k.softmax(current_stream(y.device()), y.dim(0), y.dim(1), logits.data<T>(), y.data<T>());
   });
   return y;
@@ -57,7 +57,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels,
   const CrossEntropyShape p{logits.dim(0), logits.dim(1), options.label_smoothing};
   const Tensor loss = empty_like(logits, {});
   const Tensor dlogits = empty_like(logits);
-  dispatch(logits, [&]<class T>(const Kernels<T>& k) {
+  dispatch("cross_entropy", logits, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(logits.device(), k.softmax_cross_entropy_workspace(p));
     k.softmax_cross_entropy(current_stream(logits.device()), p, logits.data<T>(),
                             labels.data<std::int64_t>(), data_or_null<T>(options.class_weights),
@@ -73,7 +73,7 @@ Tensor mse_loss(const Tensor& x, const Tensor& target) {
         to_string(target.shape()));
   const Tensor loss = empty_like(x, {});
   const Tensor dx = empty_like(x);
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("mse_loss", x, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(x.device(), k.mean_squared_error_workspace(x.size()));
     k.mean_squared_error(current_stream(x.device()), x.size(), x.data<T>(), target.data<T>(),
                          loss.data<T>(), dx.data<T>(), work.data());

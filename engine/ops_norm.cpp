@@ -30,7 +30,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
   const Device device = x.device();
   Tensor y = empty_like(x);
   Tensor mean, inv_std;  // of the batch
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("batch_norm", x, [&]<class T>(const Kernels<T>& k) {
     const Stream stream = current_stream(device);
     if (training) {
       mean = empty_like(x, {channels});

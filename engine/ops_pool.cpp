@@ -34,7 +34,7 @@ Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options) {
   const Shape y_shape{p.n, p.p(), p.q(), p.c};
   const Tensor y = empty_like(x, y_shape);
   const Tensor argmax(y_shape, DType::u8, x.device());
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("max_pool2d", x, [&]<class T>(const Kernels<T>& k) {
     k.max_pool2d_forward(current_stream(x.device()), p, x.data<T>(), y.data<T>(),
                          argmax.data<std::uint8_t>());
   });
@@ -51,7 +51,7 @@ Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options) {
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options) {
   const Pool2dShape p = pool2d_shape("avg_pool2d", x, options);
   const Tensor y = empty_like(x, {p.n, p.p(), p.q(), p.c});
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("avg_pool2d", x, [&]<class T>(const Kernels<T>& k) {
     k.avg_pool2d_forward(current_stream(x.device()), p, x.data<T>(), y.data<T>());
   });
   return record("avg_pool2d", y, {x}, [p, x_shape = x.shape()](Tensor dy) -> Gradients {
@@ -69,7 +69,7 @@ Tensor adaptive_avg_pool2d(const Tensor& x, Index out_h, Index out_w) {
         "adaptive_avg_pool2d: cannot pool {} to {}x{}", to_string(x.shape()), out_h, out_w);
   const AdaptivePool2dShape p{x.dim(0), x.dim(1), x.dim(2), x.dim(3), out_h, out_w};
   const Tensor y = empty_like(x, {p.n, p.p, p.q, p.c});
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("adaptive_avg_pool2d", x, [&]<class T>(const Kernels<T>& k) {
     k.adaptive_avg_pool2d_forward(current_stream(x.device()), p, x.data<T>(), y.data<T>());
   });
   return record("adaptive_avg_pool2d", y, {x}, [p, x_shape = x.shape()](Tensor dy) -> Gradients {

@@ -19,7 +19,7 @@ Tensor flatten(const Tensor& x) {
 
 Tensor sum(const Tensor& x) {
   const Tensor y = empty_like(x, {});
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("sum", x, [&]<class T>(const Kernels<T>& k) {
     const Workspace work(x.device(), k.sum_workspace(x.size()));
     k.sum(current_stream(x.device()), x.size(), x.data<T>(), y.data<T>(), work.data());
   });
@@ -42,7 +42,7 @@ Tensor mean_std(const Tensor& x) {
   check(x.dim(2) > 0, "mean_std: of no elements, x is {}", to_string(x.shape()));
   const MeanStdShape p{x.dim(0) * x.dim(1), x.dim(2), x.dim(3)};
   const Tensor y = empty_like(x, {x.dim(0), x.dim(1), 2, x.dim(3)});
-  dispatch(x, [&]<class T>(const Kernels<T>& k) {
+  dispatch("mean_std", x, [&]<class T>(const Kernels<T>& k) {
     k.mean_std_forward(current_stream(x.device()), p, x.data<T>(), y.data<T>());
   });
   return record("mean_std", y, {x}, [p, x = x.detach(), y](Tensor dy) -> Gradients {

@@ -103,7 +103,7 @@ Tensor Optimizer::clip_gradients(double max_norm) {
   const Tensor& first = parameters_.front().tensor;
   const Device device = first.device();
   Tensor norm = Tensor::zeros({}, first.dtype(), device);
-  dispatch(first, [&]<class T>(const Kernels<T>& k) {
+  dispatch("clip_gradients", first, [&]<class T>(const Kernels<T>& k) {
     Columns<T> columns;
     for (const StateEntry& p : parameters_)
       if (const Tensor grad = p.tensor.grad(); grad.defined()) columns.add(p.tensor, grad);
@@ -129,7 +129,7 @@ Sgd::Sgd(const Module& module, SgdOptions options, bool decay_all)
 
 void Sgd::step() {
   const Tensor& front = parameters_.front().tensor;
-  dispatch(front, [&]<class T>(const Kernels<T>& k) {
+  dispatch("sgd_step", front, [&]<class T>(const Kernels<T>& k) {
     for (const auto& [count, members] : group_by_count(parameters_, counters_)) {
       Columns<T> columns;
       for (const std::size_t i : members) {
@@ -167,7 +167,7 @@ Adamw::Adamw(const Module& module, AdamwOptions options, bool decay_all)
 
 void Adamw::step() {
   const Tensor& front = parameters_.front().tensor;
-  dispatch(front, [&]<class T>(const Kernels<T>& k) {
+  dispatch("adamw_step", front, [&]<class T>(const Kernels<T>& k) {
     for (const auto& [count, members] : group_by_count(parameters_, counters_)) {
       Columns<T> columns;
       for (const std::size_t i : members) {
@@ -210,7 +210,7 @@ void Ema::update() {
       first = source_[i].tensor;
   }
   if (!first.defined()) return;
-  dispatch(first, [&]<class T>(const Kernels<T>& k) {
+  dispatch("ema_step", first, [&]<class T>(const Kernels<T>& k) {
     Columns<T> columns;
     for (std::size_t i = 0; i < source_.size(); ++i) {
       if (!source_[i].trainable) continue;

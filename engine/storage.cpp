@@ -4,12 +4,13 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/error.h"
 
 namespace etude {
-namespace {
 
 // Keeps freed blocks by size. Two rules bound what it wastes:
 //  - a cached block serves a request only when at most a quarter of it is left over;
@@ -17,7 +18,11 @@ namespace {
 //    within 5/4 of the most that was ever in use at once.
 class CachingAllocator {
  public:
-  explicit CachingAllocator(Device device) : device_(device) {}
+  CachingAllocator(Device device, bool on_host)
+      : device_(device),
+        on_host_(on_host),
+        place_(on_host ? "the host, for device " + to_string(device)
+                       : "device " + to_string(device)) {}
 
   void* allocate(std::size_t bytes, std::size_t& block_bytes) {
     constexpr std::size_t granule = 256;
@@ -37,14 +42,13 @@ class CachingAllocator {
       block_bytes = wanted;
       const std::size_t most = std::max(stats_.peak, high_water_);
       release_until(stats_.current + wanted, most + most / 4);
-      block = kernels_for<float>(device_).memory_alloc(wanted);
+      block = take(wanted);
       if (!block) {
         release_until(0, 0);
-        block = kernels_for<float>(device_).memory_alloc(wanted);
+        block = take(wanted);
       }
-      check(block != nullptr,
-            "memory: device {} cannot give {} bytes ({} in use); try a smaller batch",
-            to_string(device_), bytes, stats_.current);
+      check(block != nullptr, "memory: {} cannot give {} bytes ({} in use); try a smaller batch",
+            place_, bytes, stats_.current);
     }
     stats_.current += block_bytes;
     stats_.peak = std::max(stats_.peak, stats_.current);
@@ -123,17 +127,29 @@ class CachingAllocator {
     kernels.memory_free(block);
   }
 
-  // Gives cached blocks back, largest first, while in_use + cached > limit.
+  void* take(std::size_t bytes) {
+    const auto& kernels = kernels_for<float>(device_);
+    return on_host_ ? kernels.host_alloc(bytes) : kernels.memory_alloc(bytes);
+  }
+  void give_back(void* block) {
+    const auto& kernels = kernels_for<float>(device_);
+    on_host_ ? kernels.host_free(block) : kernels.memory_free(block);
+  }
+
+  // Gives cached blocks back, largest first, while in_use + cached > limit. On CUDA this waits for
+  // the device, so no work is left that uses them.
   void release_until(std::size_t in_use, std::size_t limit) {
     while (!free_.empty() && in_use + stats_.cached > limit) {
       const auto largest = std::prev(free_.end());
-      kernels_for<float>(device_).memory_free(largest->second);
+      give_back(largest->second);
       stats_.cached -= largest->first;
       free_.erase(largest);
     }
   }
 
   Device device_;
+  bool on_host_;
+  std::string place_;
   std::mutex mutex_;
   std::multimap<std::size_t, void*> free_;
   MemoryStats stats_;
@@ -143,21 +159,27 @@ class CachingAllocator {
   std::size_t damaged_blocks_ = 0;
 };
 
+namespace {
+
 // Never destroyed: tensors in static objects may outlive any order of destruction.
-CachingAllocator& allocator_for(Device device) {
+CachingAllocator& allocator_for(Device device, bool on_host = false) {
   static std::mutex mutex;
-  static auto& allocators = *new std::map<std::pair<DeviceKind, int>, CachingAllocator*>;
+  static auto& allocators = *new std::map<std::tuple<DeviceKind, int, bool>, CachingAllocator*>;
   const std::lock_guard lock(mutex);
-  auto& slot = allocators[{device.kind, device.index}];
-  if (!slot) slot = new CachingAllocator(device);
+  auto& slot = allocators[{device.kind, device.index, on_host}];
+  if (!slot) slot = new CachingAllocator(device, on_host);
   return *slot;
 }
 
 }  // namespace
 
 MemoryStats memory_stats(Device device) { return allocator_for(device).stats(); }
+MemoryStats host_memory_stats(Device device) { return allocator_for(device, true).stats(); }
 void reset_peak_memory(Device device) { allocator_for(device).reset_peak(); }
-void release_cached_memory(Device device) { allocator_for(device).release_all(); }
+void release_cached_memory(Device device) {
+  allocator_for(device).release_all();
+  allocator_for(device, true).release_all();
+}
 
 GuardedMemory::GuardedMemory(Device device) : device_(device) {
   allocator_for(device).set_guarded(true);
@@ -168,9 +190,20 @@ std::size_t GuardedMemory::damaged_blocks() const {
 }
 
 Storage::Storage(Device device, std::size_t bytes)
-    : device_(device), bytes_(bytes), data_(allocator_for(device).allocate(bytes, block_bytes_)) {}
+    : device_(device),
+      allocator_(allocator_for(device)),
+      bytes_(bytes),
+      data_(allocator_.allocate(bytes, block_bytes_)) {}
 
-Storage::~Storage() { allocator_for(device_).free(data_, block_bytes_); }
+// Where the device works on the host's memory, any of it will do.
+Storage::Storage(HostFor target, std::size_t bytes)
+    : device_(cpu_device),
+      allocator_(shares_host_memory(target.device) ? allocator_for(cpu_device)
+                                                   : allocator_for(target.device, true)),
+      bytes_(bytes),
+      data_(allocator_.allocate(bytes, block_bytes_)) {}
+
+Storage::~Storage() { allocator_.free(data_, block_bytes_); }
 
 Workspace::Workspace(Device device, std::size_t bytes)
     : storage_(bytes ? std::make_unique<Storage>(device, bytes) : nullptr) {}

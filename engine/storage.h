@@ -8,6 +8,8 @@
 
 namespace etude {
 
+class CachingAllocator;
+
 // Bytes handed out now, the most handed out at once since the last reset, and bytes kept for
 // reuse.
 struct MemoryStats {
@@ -17,8 +19,9 @@ struct MemoryStats {
 };
 
 MemoryStats memory_stats(Device device);
+MemoryStats host_memory_stats(Device device);  // of Storage::HostFor
 void reset_peak_memory(Device device);
-// Returns the cached blocks to the system.
+// Returns the cached blocks, of the device and of the host for it, to the system.
 void release_cached_memory(Device device);
 
 // For tests. While one is alive, every new block of the device is an allocation of its own, filled
@@ -38,10 +41,20 @@ class GuardedMemory {
 };
 
 // A block of device memory. Freed blocks go to a cache: page faults on fresh memory cost large
-// activations up to half of their time, and cudaMalloc synchronises.
+// activations up to half of their time, and cudaMalloc and cudaFree synchronise.
+//
+// A block may be freed while kernels that use it have yet to run, and be given out again at once:
+// the next user's work comes later on the same stream. Work on another stream must wait for an event
+// of the current one first, and end before the block is freed (transfer.h).
 class Storage {
  public:
   Storage(Device device, std::size_t bytes);  // Error when the device has no memory left
+  // Host memory of the cpu device that copies fastest to `device`: pinned on CUDA. It must not be
+  // freed before copies from it are done.
+  struct HostFor {
+    Device device;
+  };
+  Storage(HostFor target, std::size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -52,6 +65,7 @@ class Storage {
 
  private:
   Device device_;
+  CachingAllocator& allocator_;
   std::size_t bytes_ = 0;
   std::size_t block_bytes_ = 0;  // what the allocator really gave
   void* data_ = nullptr;

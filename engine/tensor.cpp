@@ -70,6 +70,14 @@ Tensor::Tensor(Shape shape, DType dtype, Device device) : shape_(shape), dtype_(
   storage_ = std::make_shared<Storage>(device, bytes());
 }
 
+Tensor Tensor::host_for(Device target, Shape shape, DType dtype) {
+  Tensor result;
+  result.shape_ = shape;
+  result.dtype_ = dtype;
+  result.storage_ = std::make_shared<Storage>(Storage::HostFor{target}, result.bytes());
+  return result;
+}
+
 Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
   Tensor result(shape, dtype, device);
   result.zero();
@@ -116,6 +124,11 @@ T* Tensor::data() const {
   return static_cast<T*>(storage_->data());
 }
 
+void* Tensor::raw() const {
+  check(defined(), "tensor: undefined");
+  return storage_->data();
+}
+
 template <class T>
 std::vector<T> Tensor::to_vector() const {
   const T* source = data<T>();
@@ -144,13 +157,25 @@ double Tensor::item() const {
 Tensor Tensor::to(Device target) const {
   if (!defined() || target == device()) return *this;
   Tensor result(shape_, dtype_, target);
-  std::vector<std::byte> host(bytes());
-  kernels_for<float>(device()).memory_copy(current_stream(device()), host.data(), storage_->data(),
-                                           bytes(), CopyKind::device_to_host);
-  synchronize(device());
-  kernels_for<float>(target).memory_copy(current_stream(target), result.storage_->data(),
-                                         host.data(), bytes(), CopyKind::host_to_device);
-  synchronize(target);
+  // By way of the host, whose memory one side at least must be.
+  const void* source = storage_->data();
+  std::vector<std::byte> host;
+  if (!shares_host_memory(device())) {
+    void* landing = result.storage_->data();
+    if (!shares_host_memory(target)) {
+      host.resize(bytes());
+      landing = host.data();
+    }
+    kernels_for<float>(device()).memory_copy(current_stream(device()), landing, source, bytes(),
+                                             CopyKind::device_to_host);
+    synchronize(device());
+    source = landing;
+  }
+  if (source != result.storage_->data()) {
+    kernels_for<float>(target).memory_copy(current_stream(target), result.storage_->data(), source,
+                                           bytes(), CopyKind::host_to_device);
+    synchronize(target);
+  }
   return result;
 }
 

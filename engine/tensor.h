@@ -68,6 +68,8 @@ class Tensor {
   // Uninitialised memory.
   explicit Tensor(Shape shape, DType dtype = DType::f32, Device device = cpu_device);
 
+  // Uninitialised memory of the cpu device that copies fastest to `target` (Storage::HostFor).
+  static Tensor host_for(Device target, Shape shape, DType dtype = DType::f32);
   static Tensor zeros(Shape shape, DType dtype = DType::f32, Device device = cpu_device);
   static Tensor full(Shape shape, double value, DType dtype = DType::f32,
                      Device device = cpu_device);
@@ -91,6 +93,9 @@ class Tensor {
   // Device pointer to the first element; Error when T is not the dtype.
   template <class T>
   T* data() const;
+
+  // The same whatever the dtype.
+  void* raw() const;
 
   // The elements, copied to the host.
   template <class T>

@@ -22,7 +22,7 @@ std::set<std::string> kernel_names() {
 
 // Memory and streams carry the tensors of every case; test_engine.cpp looks at them by themselves.
 bool is_plumbing(const std::string& kernel) {
-  for (const char* prefix : {"memory_", "host_", "device_", "stream_", "event_"})
+  for (const char* prefix : {"memory_", "host_", "device_", "stream_", "event_", "range_"})
     if (kernel.starts_with(prefix)) return true;
   return false;
 }
