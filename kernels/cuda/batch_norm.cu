@@ -4,7 +4,8 @@
 //   y = (x - mean) inv_std gamma + beta (+ residual) (then ReLU)
 //
 // Training takes three kernels: partial statistics of slices of the rows, their merge (a small
-// kernel), and y. Evaluation is the last alone. Threads and slices: see batch_norm.h.
+// kernel), and y. With few rows it takes one, in which a block has all rows of its channels and x
+// stays in its L1 cache. Evaluation is y alone. Threads and slices: see batch_norm.h.
 //
 // Statistics. A thread sums d = x - pivot and d^2, the pivot being the first element it reads; its
 // mean and sum of squares about the mean follow (Chan, Golub and LeVeque, "Algorithms for computing
@@ -28,31 +29,50 @@
 
 namespace etude::ETUDE_BACKEND {
 
-BatchNormTiling tile_batch_norm(const BatchNormShape& p, int most) {
+namespace {
+
+// The lines of a tensor, cut into `tiles` tiles.
+BatchNormTiling lines_of(const BatchNormShape& p, int most_vectors) {
   BatchNormTiling t;
   t.channels = static_cast<int>(p.channels);
   const int common = p.channels % 4 == 0 ? 4 : p.channels % 2 == 0 ? 2 : 1;
   t.vectors = t.channels / common;
   t.copies_log2 = common == 4 ? 0 : common == 2 ? 1 : 2;
-  const Index line = Index{4} * t.vectors;
-  t.lines = p.size() / line;
-  t.rest = static_cast<int>(p.size() % line);
+  t.lines = p.size() / t.columns();
+  t.rest = static_cast<int>(p.size() % t.columns());
+  t.tiles = ceil_div(t.vectors, most_vectors);
+  t.tile_vectors = ceil_div(t.vectors, t.tiles);
+  t.tile_lines = BatchNormTiling::kThreads / t.tile_vectors;
+  t.slices = 1;
+  t.slice_lines = t.lines + 1;
+  return t;
+}
 
-  constexpr Index least = 4, wanted_blocks = 1024;
-  const Index lines = ceil_div(p.size(), line);
-  const Index share = lines * t.vectors / (wanted_blocks * BatchNormTiling::kThreads);
-  const Index each = max_of(least, min_of(Index{most}, ceil_div(share, least) * least));
+}  // namespace
+
+BatchNormTiling tile_batch_norm(const BatchNormShape& p, int most) {
   // A tile spans as much of a line as a warp reads at once; where that leaves one slice, less: with
   // few rows the channels have to keep the GPU busy.
-  for (int width = BatchNormTiling::kTileVectors; width >= 8; width /= 2) {
-    t.tiles = ceil_div(t.vectors, width);
-    t.tile_vectors = ceil_div(t.vectors, t.tiles);
-    t.tile_lines = BatchNormTiling::kThreads / t.tile_vectors;
+  for (int width = BatchNormTiling::kTileVectors;; width /= 2) {
+    BatchNormTiling t = lines_of(p, width);
+    constexpr Index least = 4, wanted_blocks = 1024;
+    const Index lines = t.lines + (t.rest > 0);
+    const Index share = lines * t.vectors / (wanted_blocks * BatchNormTiling::kThreads);
+    const Index each = max_of(least, min_of(Index{most}, ceil_div(share, least) * least));
     t.slice_lines = t.tile_lines * each;
     t.slices = static_cast<int>(max_of(Index{1}, ceil_div(lines, t.slice_lines)));
-    if (t.slices > 1) break;
+    if (t.slices > 1 || width == 8) return t;
   }
-  return t;
+}
+
+// Whole channels to a block: where a channel has several columns, that takes all of the line.
+BatchNormTiling tile_few_rows(const BatchNormShape& p) {
+  return lines_of(p, p.channels % 4 == 0 ? 4 : BatchNormTiling::kTileVectors);
+}
+
+bool few_rows(const BatchNormShape& p) {
+  const BatchNormTiling t = tile_few_rows(p);
+  return (t.copies_log2 == 0 || t.tiles == 1) && t.lines < Index{8} * t.tile_lines;
 }
 
 LaunchShape finish_shape(const BatchNormTiling& t, Stream s) {
@@ -71,15 +91,15 @@ constexpr int kAny = 1 << 20;  // vectors a thread: no limit
 
 // ---- statistics ---------------------------------------------------------------------------------
 
-// Of each slice and column three numbers: a base, the mean's distance from it, and the sum of
-// squares about the mean. partials [slices, 3, columns].
-__global__ void __launch_bounds__(kThreads)
-    batch_norm_partial_statistics(BatchNormTiling t, const float* __restrict__ x,
-                                  float* __restrict__ partials) {
-  const int slice = static_cast<int>(blockIdx.x) / t.tiles;
-  const int tile = static_cast<int>(blockIdx.x) - slice * t.tiles;
-  const BatchNormPlace place(t, slice, tile);
+// Of the four columns of a vector: a base, the mean's distance from it, and the sum of squares
+// about the mean.
+struct Moments {
+  Pack<4> base, mean, squares;
+};
 
+// Over the block's rows, for the threads of row 0. For all threads of the block.
+__device__ inline Moments block_moments(const BatchNormTiling& t, const BatchNormPlace& place,
+                                        int slice, const float* __restrict__ x) {
   Pack<4> pivot = splat<4>(0), sum = splat<4>(0), squares = splat<4>(0);
   if (place.count > 0)
     pivot = load<4>(x + place.first);
@@ -102,19 +122,17 @@ __global__ void __launch_bounds__(kThreads)
 
   // The base of a column: the mean of the first row of threads, which has at least one element if
   // the column has.
-  __shared__ float4 bases[kTileVectors];
-  Pack<4> mean;
+  __shared__ __align__(16) float bases[4 * kTileVectors];
+  Pack<4> base, mean;
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
     mean.v[j] = sum.v[j] / max_of(1.0f, place.rows(j));
     squares.v[j] = fmaf(-sum.v[j], mean.v[j], squares.v[j]);
+    base.v[j] = pivot.v[j] + mean.v[j];
   }
-  if (place.row == 0)
-    bases[place.lane] = make_float4(pivot.v[0] + mean.v[0], pivot.v[1] + mean.v[1],
-                                    pivot.v[2] + mean.v[2], pivot.v[3] + mean.v[3]);
+  if (place.row == 0) store(bases + 4 * place.lane, base);
   __syncthreads();
-  const float4 b = bases[place.lane];
-  const Pack<4> base = {{b.x, b.y, b.z, b.w}};
+  base = load<4>(bases + 4 * place.lane);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
     const float off = (pivot.v[j] - base.v[j]) + mean.v[j];
@@ -122,96 +140,110 @@ __global__ void __launch_bounds__(kThreads)
     squares.v[j] = fmaf(sum.v[j], off, squares.v[j]);
   }
   sum_over_rows(t, place, sum, squares);
-
-  if (place.row > 0 || !place.active) return;
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
-    const float rows = rows_of_column(t, slice, 4 * place.vector + j);
-    mean.v[j] = sum.v[j] / max_of(1.0f, rows);
+    mean.v[j] = sum.v[j] / max_of(1.0f, rows_of_column(t, slice, 4 * place.vector + j));
     squares.v[j] = fmaf(-sum.v[j], mean.v[j], squares.v[j]);
   }
-  const Index columns = 4 * t.vectors;
-  float* const mine = partials + slice * 3 * columns + 4 * place.vector;
-  store(mine, base);
-  store(mine + columns, mean);
-  store(mine + 2 * columns, squares);
+  return {base, mean, squares};
 }
 
-// What the merge leaves: the batch's statistics, and y = (x - mean) scale + shift.
-struct Statistics {
-  float *running_mean, *running_var, *mean, *inv_std, *scale, *shift;
+// partials [slices, 3, columns]: base, mean and squares of each slice.
+__global__ void __launch_bounds__(kThreads)
+    batch_norm_partial_statistics(BatchNormTiling t, const float* __restrict__ x,
+                                  float* __restrict__ partials) {
+  const int slice = static_cast<int>(blockIdx.x) / t.tiles;
+  const int tile = static_cast<int>(blockIdx.x) - slice * t.tiles;
+  const BatchNormPlace place(t, slice, tile);
+  const Moments moments = block_moments(t, place, slice, x);
+  if (place.row > 0 || !place.active) return;
+  const Index columns = 4 * t.vectors;
+  float* const mine = partials + slice * 3 * columns + 4 * place.vector;
+  store(mine, moments.base);
+  store(mine + columns, moments.mean);
+  store(mine + 2 * columns, moments.squares);
+}
+
+// Columns or slices of one channel put together, about the base of the first.
+struct Merge {
+  float base, sum = 0, squares = 0;
+  __device__ void add(float rows, float other_base, float mean, float other_squares) {
+    const float off = (other_base - base) + mean;
+    sum += rows * off;
+    squares += fmaf(rows * off, off, other_squares);
+  }
 };
+
+// What training asks for beside y.
+struct Training {
+  double rows, eps, momentum;
+  const float *gamma, *beta;
+  float *running_mean, *running_var, *mean, *inv_std;
+};
+
+// y = (x - center) scale + shift
+struct Affine {
+  float center, scale, shift;
+};
+
+__device__ inline Affine finish_channel(const Training& p, int c, const Merge& merged) {
+  const double off = merged.sum / p.rows, mean = merged.base + off;
+  const double squares = merged.squares - merged.sum * off;
+  const double inverse = 1 / sqrt(squares / p.rows + p.eps);
+  const float rounded = static_cast<float>(mean);
+  p.mean[c] = rounded;
+  p.inv_std[c] = static_cast<float>(inverse);
+  const auto blend = [&](float old, double batch) {
+    return static_cast<float>((1 - p.momentum) * old + p.momentum * batch);
+  };
+  if (p.running_mean) p.running_mean[c] = blend(p.running_mean[c], mean);
+  if (p.running_var) p.running_var[c] = blend(p.running_var[c], squares / (p.rows - 1));
+  const double scale = p.gamma[c] * inverse;
+  // What rounding took from the mean comes back in the shift.
+  return {rounded, static_cast<float>(scale),
+          static_cast<float>(p.beta[c] + (rounded - mean) * scale)};
+}
 
 // A channel is one threadIdx.x; its partials are dealt out to threadIdx.y.
 __global__ void __launch_bounds__(kFinishChannels* kFinishRows)
-    batch_norm_merge_statistics(BatchNormTiling t, double rows, double eps, double momentum,
-                                const float* __restrict__ partials, const float* __restrict__ gamma,
-                                const float* __restrict__ beta, Statistics out) {
+    batch_norm_merge_statistics(BatchNormTiling t, Training p, const float* __restrict__ partials,
+                                float* __restrict__ scale, float* __restrict__ shift) {
   const int c = static_cast<int>(blockIdx.x * kFinishChannels + threadIdx.x);
   const bool active = c < t.channels;
   const int columns = 4 * t.vectors, count = t.slices << t.copies_log2;
-  float base = 0, sum = 0, squares = 0;
+  Merge merged{0};
   if (active) {
-    base = partials[c] + partials[columns + c];
+    merged.base = partials[c] + partials[columns + c];
 #pragma unroll 4
     for (int i = static_cast<int>(threadIdx.y); i < count; i += static_cast<int>(blockDim.y)) {
       const int slice = i >> t.copies_log2;
       const int column = c + (i - (slice << t.copies_log2)) * t.channels;
       const float* const at = partials + Index{3} * slice * columns + column;
-      const float off = (at[0] - base) + at[columns];
-      const float weighted = rows_of_column(t, slice, column) * off;
-      sum += weighted;
-      squares += fmaf(weighted, off, at[2 * columns]);
+      merged.add(rows_of_column(t, slice, column), at[0], at[columns], at[2 * columns]);
     }
   }
-  sum_over_finish_rows(sum, squares);
+  sum_over_finish_rows(merged.sum, merged.squares);
   if (!active || threadIdx.y > 0) return;
-
-  const double off = sum / rows, mean = base + off;
-  const double about_mean = squares - sum * off;
-  const double inverse = 1 / sqrt(about_mean / rows + eps);
-  const float rounded = static_cast<float>(mean);
-  out.mean[c] = rounded;
-  out.inv_std[c] = static_cast<float>(inverse);
-  if (out.running_mean)
-    out.running_mean[c] =
-        static_cast<float>((1 - momentum) * out.running_mean[c] + momentum * mean);
-  if (out.running_var)
-    out.running_var[c] = static_cast<float>((1 - momentum) * out.running_var[c] +
-                                            momentum * about_mean / (rows - 1));
-  out.scale[c] = static_cast<float>(gamma[c] * inverse);
-  // What rounding took from the mean comes back here.
-  out.shift[c] = static_cast<float>(beta[c] + (rounded - mean) * gamma[c] * inverse);
+  const Affine affine = finish_channel(p, c, merged);
+  scale[c] = affine.scale;
+  shift[c] = affine.shift;
 }
 
 // ---- y ------------------------------------------------------------------------------------------
 
-// y = (x - mean) scale + shift (+ residual) (then ReLU). With `variance`, scale is divided by
-// sqrt(variance + eps) first.
+// Factors of the columns of a tile, in shared memory.
+struct Factors {
+  float center[4 * kTileVectors], scale[4 * kTileVectors], shift[4 * kTileVectors];
+};
+
+// y = (x - center) scale + shift (+ residual) (then ReLU) of a thread's vectors.
 template <bool kResidual>
-__global__ void __launch_bounds__(kThreads)
-    batch_norm_normalize(BatchNormTiling t, bool relu, float eps, const float* __restrict__ x,
-                         const float* __restrict__ mean, const float* __restrict__ scale,
-                         const float* __restrict__ shift, const float* __restrict__ variance,
-                         const float* __restrict__ residual, float* __restrict__ y) {
-  const int from_end = static_cast<int>(blockIdx.x) / t.tiles;
-  const int tile = static_cast<int>(blockIdx.x) - from_end * t.tiles;
-  const BatchNormPlace place(t, t.slices - 1 - from_end, tile);
-
-  __shared__ __align__(16) float factors[3][4 * kTileVectors];
-  const int column = static_cast<int>(threadIdx.x);
-  if (column < 4 * t.tile_vectors) {
-    const int c = (4 * tile * t.tile_vectors + column) % t.channels;
-    factors[0][column] = mean[c];
-    factors[1][column] = variance ? scale[c] / sqrtf(variance[c] + eps) : scale[c];
-    factors[2][column] = shift[c];
-  }
-  __syncthreads();
-  if (!place.active) return;
-  const Pack<4> center = load<4>(factors[0] + 4 * place.lane);
-  const Pack<4> slope = load<4>(factors[1] + 4 * place.lane);
-  const Pack<4> offset = load<4>(factors[2] + 4 * place.lane);
-
+__device__ inline void normalize_rows(const BatchNormPlace& place, const Factors& factors,
+                                      bool relu, const float* __restrict__ x,
+                                      const float* __restrict__ residual, float* __restrict__ y) {
+  const Pack<4> center = load<4>(factors.center + 4 * place.lane);
+  const Pack<4> scale = load<4>(factors.scale + 4 * place.lane);
+  const Pack<4> shift = load<4>(factors.shift + 4 * place.lane);
   for_each_vector(place, [&](auto n, Index at, auto access) {
     Pack<4> v[n.value];
     [[maybe_unused]] Pack<4> r[n.value];
@@ -224,13 +256,73 @@ __global__ void __launch_bounds__(kThreads)
     for (int k = 0; k < n.value; ++k) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        float a = fmaf(v[k].v[j] - center.v[j], slope.v[j], offset.v[j]);
+        float a = fmaf(v[k].v[j] - center.v[j], scale.v[j], shift.v[j]);
         if constexpr (kResidual) a += r[k].v[j];
         v[k].v[j] = relu && a <= 0 ? 0.0f : a;  // false for NaN, which stays
       }
       access.store(y + at + k * place.step, v[k]);
     }
   });
+}
+
+// With `variance`, scale is divided by sqrt(variance + eps) first.
+template <bool kResidual>
+__global__ void __launch_bounds__(kThreads)
+    batch_norm_normalize(BatchNormTiling t, bool relu, float eps, const float* __restrict__ x,
+                         const float* __restrict__ mean, const float* __restrict__ scale,
+                         const float* __restrict__ shift, const float* __restrict__ variance,
+                         const float* __restrict__ residual, float* __restrict__ y) {
+  const int from_end = static_cast<int>(blockIdx.x) / t.tiles;
+  const int tile = static_cast<int>(blockIdx.x) - from_end * t.tiles;
+  const BatchNormPlace place(t, t.slices - 1 - from_end, tile);
+
+  __shared__ __align__(16) Factors factors;
+  const int column = static_cast<int>(threadIdx.x);
+  if (column < 4 * t.tile_vectors) {
+    const int c = (4 * tile * t.tile_vectors + column) % t.channels;
+    factors.center[column] = mean[c];
+    factors.scale[column] = variance ? scale[c] / sqrtf(variance[c] + eps) : scale[c];
+    factors.shift[column] = shift[c];
+  }
+  __syncthreads();
+  if (place.active) normalize_rows<kResidual>(place, factors, relu, x, residual, y);
+}
+
+// ---- few rows: a block has all rows of its channels, and does all of it
+// --------------------------
+
+template <bool kResidual>
+__global__ void __launch_bounds__(kThreads)
+    batch_norm_few_rows(BatchNormTiling t, bool relu, Training p, const float* __restrict__ x,
+                        const float* __restrict__ residual, float* __restrict__ y) {
+  const int tile = static_cast<int>(blockIdx.x);
+  const BatchNormPlace place(t, 0, tile);
+  const Moments moments = block_moments(t, place, 0, x);
+
+  // The factors' arrays hold the moments first.
+  __shared__ __align__(16) Factors factors;
+  if (place.row == 0) {
+    store(factors.center + 4 * place.lane, moments.base);
+    store(factors.scale + 4 * place.lane, moments.mean);
+    store(factors.shift + 4 * place.lane, moments.squares);
+  }
+  __syncthreads();
+  const int column = static_cast<int>(threadIdx.x), c = 4 * tile * t.tile_vectors + column;
+  if (column < 4 * t.tile_vectors && c < t.channels) {
+    Merge merged{factors.center[column] + factors.scale[column]};
+    const int end = column + (t.channels << t.copies_log2);
+    for (int i = column; i < end; i += t.channels)
+      merged.add(rows_of_column(t, 0, c + i - column), factors.center[i], factors.scale[i],
+                 factors.shift[i]);
+    const Affine affine = finish_channel(p, c, merged);
+    for (int i = column; i < end; i += t.channels) {
+      factors.center[i] = affine.center;
+      factors.scale[i] = affine.scale;
+      factors.shift[i] = affine.shift;
+    }
+  }
+  __syncthreads();
+  if (place.active) normalize_rows<kResidual>(place, factors, relu, x, residual, y);
 }
 
 void normalize(Stream s, const BatchNormShape& p, const float* x, const float* mean,
@@ -254,15 +346,30 @@ void batch_norm_forward(Stream s, const BatchNormShape& p, const float* x, const
                         const float* beta, const float* residual, float* running_mean,
                         float* running_var, float* y, float* mean, float* inv_std, void* work) {
   if (p.channels == 0) return;
+  const Training training{static_cast<double>(p.rows),
+                          p.eps,
+                          p.momentum,
+                          gamma,
+                          beta,
+                          running_mean,
+                          running_var,
+                          mean,
+                          inv_std};
+  if (few_rows(p)) {
+    const BatchNormTiling t = tile_few_rows(p);
+    ETUDE_CUDA(launch({.grid = t.blocks(), .block = kThreads, .stream = stream_of(s)},
+                      residual ? batch_norm_few_rows<true> : batch_norm_few_rows<false>, t, p.relu,
+                      training, x, residual, y));
+    return;
+  }
   const BatchNormTiling t = tile_batch_norm(p, kAny);
   float* const partials = static_cast<float*>(work);
   float* const scale = partials + Index{3} * t.slices * t.columns();
   float* const shift = scale + t.channels;
   ETUDE_CUDA(launch({.grid = t.blocks(), .block = kThreads, .stream = stream_of(s)},
                     batch_norm_partial_statistics, t, x, partials));
-  ETUDE_CUDA(launch(finish_shape(t, s), batch_norm_merge_statistics, t, static_cast<double>(p.rows),
-                    p.eps, p.momentum, partials, gamma, beta,
-                    Statistics{running_mean, running_var, mean, inv_std, scale, shift}));
+  ETUDE_CUDA(
+      launch(finish_shape(t, s), batch_norm_merge_statistics, t, training, partials, scale, shift));
   normalize(s, p, x, mean, scale, shift, nullptr, residual, y);
 }
 

@@ -41,6 +41,11 @@ struct BatchNormTiling {
 // About 1024 blocks, of at least 4 and at most `most` vectors a thread.
 BatchNormTiling tile_batch_norm(const BatchNormShape& p, int most);
 
+// So few rows that a block has all rows of its channels, with at most 8 vectors a thread; and the
+// tiling for that, a single slice.
+bool few_rows(const BatchNormShape& p);
+BatchNormTiling tile_few_rows(const BatchNormShape& p);
+
 // ---- on the device ----------------------------------------------------------------------------
 
 // A thread's vectors: the same one of every tile_lines-th line.
