@@ -1,6 +1,8 @@
 // Convolution on the GPU: the one problem that the kernels solve, and who solves it.
 #pragma once
 
+#include <string>
+
 #include "kernels/cuda/cuda.h"
 
 namespace etude::ETUDE_BACKEND {
@@ -23,7 +25,8 @@ struct GatherConv {
   Index w_k, w_r, w_s, w_c;  // strides of the filter
 };
 
-// The forward pass as one.
+// The forward pass as one. Throws where a count of pixels, an image or the filters do not fit in
+// 31 bits: the kernels keep 64 bits for what grows with the batch.
 GatherConv gather_forward(const Conv2dShape& p);
 
 // ---- few channels: halo tile and filters in shared memory (conv2d_direct*.cu) ------------------
@@ -39,11 +42,14 @@ void direct_filter(Stream s, const Conv2dShape& p, const float* x, const float* 
 
 // ---- all others: implicit matrix products (conv2d_gemm*.cu) -------------------------------------
 
+std::size_t gemm_gather_workspace(const GatherConv& g);
 void gemm_gather(Stream s, const GatherConv& g, const float* x, const float* w, const float* bias,
-                 bool relu, float* y);
+                 bool relu, float* y, void* work);
+std::string gemm_gather_plan(const GatherConv& g);  // in words, for the log
 
 std::size_t gemm_filter_workspace(const Conv2dShape& p);
 void gemm_filter(Stream s, const Conv2dShape& p, const float* x, const float* dy, float* dw,
                  float* dbias, void* work);
+std::string gemm_filter_plan(const Conv2dShape& p);
 
 }  // namespace etude::ETUDE_BACKEND
