@@ -79,16 +79,16 @@ struct Result {
 double ratio(std::uint64_t a, double b) { return b == 0 ? 1 : static_cast<double>(a) / b; }
 
 Result measure(const Problem& problem) {
-  simt::profile_start();
+  ::simt::profile_start();
   problem.run();
-  const std::vector<simt::KernelProfile> profiles = simt::profile_stop();
+  const std::vector<::simt::KernelProfile> profiles = ::simt::profile_stop();
   if (profiles.empty()) throw std::runtime_error(problem.name + ": no kernel was counted");
-  using simt::Access;
-  using simt::Space;
+  using ::simt::Access;
+  using ::simt::Space;
   Result result;
   std::uint64_t sectors = 0, most = 0;
-  const simt::KernelProfile* main = nullptr;
-  for (const simt::KernelProfile& p : profiles) {
+  const ::simt::KernelProfile* main = nullptr;
+  for (const ::simt::KernelProfile& p : profiles) {
     sectors += p.unique_load_sectors + p.unique_store_sectors;
     const std::uint64_t accesses = p.total(Space::Shared, Access::Load).requests * 1000 +
                                    p.total(Space::Global, Access::Load).requests;
@@ -96,9 +96,9 @@ Result measure(const Problem& problem) {
     main = &p;
     most = accesses;
   }
-  const simt::LineCounts global = main->total(Space::Global, Access::Load);
-  const simt::LineCounts load = main->total(Space::Shared, Access::Load);
-  const simt::LineCounts store = main->total(Space::Shared, Access::Store);
+  const ::simt::LineCounts global = main->total(Space::Global, Access::Load);
+  const ::simt::LineCounts load = main->total(Space::Shared, Access::Load);
+  const ::simt::LineCounts store = main->total(Space::Shared, Access::Store);
   result.kernel = main->kernel.substr(main->kernel.rfind("::", main->kernel.find('<')) + 2);
   result.traffic = 32 * static_cast<double>(sectors) / problem.bytes;
   result.loads = ratio(global.sectors, static_cast<double>(global.bytes) / 32);
@@ -294,7 +294,7 @@ int run(const std::vector<std::string>& arguments) {
       const std::string wrong = broken(problem, result);
       if (!wrong.empty()) problems.push_back(problem.name + ", " + result.kernel + ":" + wrong);
     } catch (const std::exception& error) {
-      simt::profile_stop();
+      ::simt::profile_stop();
       problems.push_back(problem.name + ": " + error.what());
     }
     std::fflush(stdout);
