@@ -57,7 +57,7 @@ __device__ ClipTile clip_tile(int tiles, int size) {
   const int tile = static_cast<int>(blockIdx.x % static_cast<unsigned>(tiles));
   const Index begin = t.clip * size;
   const int skip = static_cast<int>(begin % 4);
-  t.base = begin - skip + Index{tile} * kTile;
+  t.base = (begin + Index{tile} * kTile) & ~Index{3};
   t.first = tile * kTile - skip;
   t.from = max_of(0, -t.first);
   t.to = min_of(kTile, size - t.first);
@@ -95,12 +95,13 @@ __device__ float block_max(float value) {
 
 __global__ void max_of_tiles(int tiles, int size, const float* y, float* tile_max) {
   const ClipTile t = clip_tile(tiles, size);
+  const float* const tile = y + t.base;
   float most = -INFINITY;
   with_range(t, [&](auto range) {
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
       const int at = quad_position(q);
-      const Quad v = range(at).load(y + t.base + at, -INFINITY);
+      const Quad v = range(at).load(tile + at, -INFINITY);
 #pragma unroll
       for (int i = 0; i < 4; ++i) most = larger(most, v.e[i]);
     }
@@ -121,17 +122,17 @@ __global__ void least_of_clips(int tiles, float top_db, const float* tile_max, f
 
 __global__ void raise_to_least(int tiles, int size, const float* least, float* y) {
   const ClipTile t = clip_tile(tiles, size);
+  float* const tile = y + t.base;
   const float floor = least[t.clip];
   with_range(t, [&](auto range) {
     Quad v[kQuads];
 #pragma unroll
-    for (int q = 0; q < kQuads; ++q)
-      v[q] = range(quad_position(q)).load(y + t.base + quad_position(q));
+    for (int q = 0; q < kQuads; ++q) v[q] = range(quad_position(q)).load(tile + quad_position(q));
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) v[q].e[i] = v[q].e[i] < floor ? floor : v[q].e[i];
-      range(quad_position(q)).store(y + t.base + quad_position(q), v[q]);
+      range(quad_position(q)).store(tile + quad_position(q), v[q]);
     }
   });
 }
@@ -149,20 +150,19 @@ __device__ int valid_frames(const Features& p, Index clip) {
   return static_cast<int>(max_of(std::int64_t{0}, min_of(std::int64_t{p.frames}, n)));
 }
 
-// f(i, band, frame) for those elements i of the quad at `at` that the clip has.
-template <class F>
-__device__ void for_each_of_quad(const ClipTile& t, int at, int frames, F f) {
-  const int begin = max_of(0, t.from - at);
-  const int position = t.first + at + begin;  // in the clip
-  int band = position / frames, frame = position % frames;
+// f(i, band, frame) for every element i that the clip has of a quad, which stands at `position` of
+// the clip.
+template <class Access, class F>
+__device__ void for_each_of_quad(Access quad, int position, int frames, F f) {
+  const int first = position + quad.first();
+  int band = first / frames, frame = first % frames;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    if (i < begin || at + i >= t.to) continue;
+    if (!quad.has(i)) continue;
     f(i, band, frame);
-    if (++frame == frames) {
-      frame = 0;
-      ++band;
-    }
+    const bool last = frame + 1 == frames;
+    frame = last ? 0 : frame + 1;
+    band += last;
   }
 }
 
@@ -186,25 +186,25 @@ __device__ int valid_before(int n, int frames, int valid) {
 __global__ void statistics_of_tiles(int tiles, Features p, const float* y,
                                     TileStatistics* statistics) {
   const ClipTile t = clip_tile(tiles, p.bands * p.frames);
+  const float* const tile = y + t.base;
   const int valid = valid_frames(p, t.clip);
   Quad v[kQuads];
-  with_range(t, [&](auto range) {
-#pragma unroll
-    for (int q = 0; q < kQuads; ++q)
-      v[q] = range(quad_position(q)).load(y + t.base + quad_position(q));
-  });
   unsigned inside = 0;  // bit 4 q + i: element i of quad q counts
   float sum = 0;
+  with_range(t, [&](auto range) {
 #pragma unroll
-  for (int q = 0; q < kQuads; ++q) {
-    float part = 0;
-    for_each_of_quad(t, quad_position(q), p.frames, [&](int i, int, int frame) {
-      if (frame >= valid) return;
-      inside |= 1u << (4 * q + i);
-      part += v[q].e[i];
-    });
-    sum += part;
-  }
+    for (int q = 0; q < kQuads; ++q) v[q] = range(quad_position(q)).load(tile + quad_position(q));
+#pragma unroll
+    for (int q = 0; q < kQuads; ++q) {
+      const int at = quad_position(q);
+      float part = 0;
+      for_each_of_quad(range(at), t.first + at, p.frames, [&](int i, int, int frame) {
+        part += frame < valid ? v[q].e[i] : 0;
+        inside |= (frame < valid ? 1u : 0u) << (4 * q + i);
+      });
+      sum += part;
+    }
+  });
   const int count = valid_before(t.first + max_of(t.from, t.to), p.frames, valid) -
                     valid_before(t.first + t.from, p.frames, valid);
   // Any number near the mean does: what it is off by is taken into account.
@@ -254,40 +254,42 @@ __global__ void merge_statistics(int tiles, double eps, const TileStatistics* st
 
 __global__ void standardize_clips(int tiles, Features p, const ClipStandard* standard, float* y) {
   const ClipTile t = clip_tile(tiles, p.bands * p.frames);
+  float* const tile = y + t.base;
   const int valid = valid_frames(p, t.clip);
   const ClipStandard s = standard[t.clip];
   with_range(t, [&](auto range) {
     Quad v[kQuads];
 #pragma unroll
-    for (int q = 0; q < kQuads; ++q)
-      v[q] = range(quad_position(q)).load(y + t.base + quad_position(q));
+    for (int q = 0; q < kQuads; ++q) v[q] = range(quad_position(q)).load(tile + quad_position(q));
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
-      for_each_of_quad(t, quad_position(q), p.frames, [&](int i, int, int frame) {
+      const int at = quad_position(q);
+      for_each_of_quad(range(at), t.first + at, p.frames, [&](int i, int, int frame) {
         v[q].e[i] = frame < valid ? (v[q].e[i] - s.mean) * s.factor : 0;
       });
-      range(quad_position(q)).store(y + t.base + quad_position(q), v[q]);
+      range(at).store(tile + at, v[q]);
     }
   });
 }
 
 // ---- standardize_band --------------------------------------------------------------------------
 
-__global__ void standardize_bands(int tiles, Features p, const float* mean, const float* inv_std,
-                                  float* y) {
+__global__ void standardize_bands(int tiles, Features p, const float* __restrict__ mean,
+                                  const float* __restrict__ inv_std, float* y) {
   const ClipTile t = clip_tile(tiles, p.bands * p.frames);
+  float* const tile = y + t.base;
   const int valid = valid_frames(p, t.clip);
   with_range(t, [&](auto range) {
     Quad v[kQuads];
 #pragma unroll
-    for (int q = 0; q < kQuads; ++q)
-      v[q] = range(quad_position(q)).load(y + t.base + quad_position(q));
+    for (int q = 0; q < kQuads; ++q) v[q] = range(quad_position(q)).load(tile + quad_position(q));
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
-      for_each_of_quad(t, quad_position(q), p.frames, [&](int i, int band, int frame) {
+      const int at = quad_position(q);
+      for_each_of_quad(range(at), t.first + at, p.frames, [&](int i, int band, int frame) {
         v[q].e[i] = frame < valid ? (v[q].e[i] - mean[band]) * inv_std[band] : 0;
       });
-      range(quad_position(q)).store(y + t.base + quad_position(q), v[q]);
+      range(at).store(tile + at, v[q]);
     }
   });
 }

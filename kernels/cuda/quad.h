@@ -16,6 +16,8 @@ struct Quad {
 
 // All four elements at p, which is aligned to 16 bytes.
 struct WholeQuad {
+  __device__ int first() const { return 0; }
+  __device__ bool has(int /*i*/) const { return true; }
   __device__ Quad load(const float* p, float /*outside*/ = 0) const {
     const float4 v = load4(p);
     return {{v.x, v.y, v.z, v.w}};
@@ -28,16 +30,18 @@ struct WholeQuad {
 // Elements from <= i < to of the four at p, or none; the others are `outside` and are not stored.
 struct PartQuad {
   int from, to;
+  __device__ int first() const { return max_of(from, 0); }
+  __device__ bool has(int i) const { return i >= from && i < to; }
   __device__ Quad load(const float* p, float outside = 0) const {
     Quad q;
 #pragma unroll
-    for (int i = 0; i < 4; ++i) q.e[i] = i >= from && i < to ? p[i] : outside;
+    for (int i = 0; i < 4; ++i) q.e[i] = has(i) ? p[i] : outside;
     return q;
   }
   __device__ void store(float* p, const Quad& q) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      if (i >= from && i < to) p[i] = q.e[i];
+      if (has(i)) p[i] = q.e[i];
   }
 };
 
