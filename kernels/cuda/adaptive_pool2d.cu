@@ -80,7 +80,7 @@ struct ForwardTiling {
 };
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     adaptive_avg_pool2d_means(ForwardTiling t, AdaptiveWindows d, const float* __restrict__ x,
                               float* __restrict__ y) {
   const int me = static_cast<int>(threadIdx.x);
@@ -104,6 +104,7 @@ __global__ void __launch_bounds__(kPoolThreads)
     const int step_h = t.tile_pixels / wide, step_w = t.tile_pixels - step_h * wide;
     const float* const corner =
         x + (Index{image * d.h + down.begin} * d.w + across.begin) * d.c + pack * kWidth;
+#pragma unroll 1
     for (int i = first; i < pixels; i += 4 * t.tile_pixels) {
       Pack<kWidth> v[4];
 #pragma unroll
@@ -139,11 +140,12 @@ __global__ void __launch_bounds__(kPoolThreads)
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     adaptive_avg_pool2d_gather(PoolTiling t, AdaptiveWindows d, const float* __restrict__ dy,
                                float* __restrict__ dx) {
   PoolPlace place(t, kWidth);
   const Span across = covering(place.column, d.by_w, d.q.divisor);
+#pragma unroll 1
   for (int i = 0; i < place.count; ++i, place.next_row(t, kWidth)) {
     const Span down = covering(place.row, d.by_h, d.p.divisor);
     Pack<kWidth> sum = splat<kWidth>(0);
@@ -180,7 +182,7 @@ void adaptive_avg_pool2d_backward(Stream s, const AdaptivePool2dShape& d, const 
                                   float* dx) {
   if (d.x_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.h, d.w, d.c / width);
+    const PoolTiling t(d.n, d.h, d.w, d.c / width, 1);
     ETUDE_CUDA(
         launch(t.shape(s), adaptive_avg_pool2d_gather<width>, t, AdaptiveWindows(d), dy, dx));
   });

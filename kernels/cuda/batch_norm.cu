@@ -149,7 +149,7 @@ __device__ inline Moments block_moments(const BatchNormTiling& t, const BatchNor
 }
 
 // partials [slices, 3, columns]: base, mean and squares of each slice.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_partial_statistics(BatchNormTiling t, const float* __restrict__ x,
                                   float* __restrict__ partials) {
   const int slice = static_cast<int>(blockIdx.x) / t.tiles;
@@ -267,7 +267,7 @@ __device__ inline void normalize_rows(const BatchNormPlace& place, const Factors
 
 // With `variance`, scale is divided by sqrt(variance + eps) first.
 template <bool kResidual>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_normalize(BatchNormTiling t, bool relu, float eps, const float* __restrict__ x,
                          const float* __restrict__ mean, const float* __restrict__ scale,
                          const float* __restrict__ shift, const float* __restrict__ variance,
@@ -292,7 +292,7 @@ __global__ void __launch_bounds__(kThreads)
 // --------------------------
 
 template <bool kResidual>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_few_rows(BatchNormTiling t, bool relu, Training p, const float* __restrict__ x,
                         const float* __restrict__ residual, float* __restrict__ y) {
   const int tile = static_cast<int>(blockIdx.x);

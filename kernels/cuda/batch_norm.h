@@ -117,7 +117,9 @@ template <class Body>
 __device__ inline void for_each_vector(const BatchNormPlace& place, Body&& body) {
   Index at = place.first;
   int i = 0;
+#pragma unroll 1
   for (; i + 4 <= place.count; i += 4, at += 4 * place.step) body(Count<4>{}, at, WholeVector{});
+#pragma unroll 1
   for (; i < place.count; ++i, at += place.step) body(Count<1>{}, at, WholeVector{});
   if (place.rest > 0) body(Count<1>{}, at, PartOfVector{place.rest});
 }

@@ -72,7 +72,7 @@ __device__ inline void sum_gradients(const BatchNormTiling& t, const BatchNormPl
 // The sums of each slice and column: partials [slices, 2, columns]. Evaluation gives the variance,
 // and dx to be written: dx = gamma g / sqrt(variance + eps).
 template <bool kRelu>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_partial_gradients(BatchNormTiling t, float eps, const float* __restrict__ x,
                                  const float* __restrict__ y, const float* __restrict__ dy,
                                  const float* __restrict__ mean, const float* __restrict__ gamma,
@@ -192,7 +192,7 @@ __device__ inline void input_gradient(const BatchNormPlace& place, const Factors
 
 // Where the residual's gradient was written, it is given as dy: it is g already.
 template <bool kRelu>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_input_gradient(BatchNormTiling t, const float* __restrict__ x,
                               const float* __restrict__ y, const float* __restrict__ dy,
                               const float* __restrict__ mean,
@@ -216,7 +216,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // Training with few rows: a block has all rows of its channels, and does all of it.
 template <bool kRelu>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     batch_norm_few_rows_gradient(BatchNormTiling t, Parameters p, const float* __restrict__ x,
                                  const float* __restrict__ y, const float* __restrict__ dy,
                                  float* __restrict__ dx, float* __restrict__ dresidual) {

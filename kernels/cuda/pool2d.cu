@@ -56,6 +56,7 @@ __device__ inline void for_each_tap(const Window& d, const PoolPlace& place,
   const int taps = d.r * d.s;
   const Index line = Index{d.w} * d.c;
   int r = 0, s = 0;
+#pragma unroll 1
   for (int tap = 0; tap < taps; tap += 4) {
     Pack<kWidth> v[4];
 #pragma unroll
@@ -84,10 +85,11 @@ __device__ inline void store_bytes(std::uint8_t* p, const int (&v)[kWidth]) {
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     max_pool2d_windows(PoolTiling t, Window d, const float* __restrict__ x, float* __restrict__ y,
                        std::uint8_t* __restrict__ argmax) {
   PoolPlace place(t, kWidth);
+#pragma unroll 1
   for (int i = 0; i < place.count; ++i, place.next_row(t, kWidth)) {
     // The first tap inside wins unless another is greater: also where all are -inf.
     const int first = max_of(0, d.pad_h - place.row * d.stride_h) * d.s +
@@ -99,7 +101,7 @@ __global__ void __launch_bounds__(kPoolThreads)
     for_each_tap<kWidth>(d, place, x, -INFINITY, [&](int tap, const Pack<kWidth>& v) {
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) {
-        const bool wins = v.v[j] > best.v[j] || v.v[j] != v.v[j];
+        const bool wins = (v.v[j] > best.v[j]) | (v.v[j] != v.v[j]);
         best.v[j] = wins ? v.v[j] : best.v[j];
         best_tap[j] = wins ? tap : best_tap[j];
       }
@@ -110,10 +112,11 @@ __global__ void __launch_bounds__(kPoolThreads)
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     avg_pool2d_windows(PoolTiling t, Window d, float scale, const float* __restrict__ x,
                        float* __restrict__ y) {
   PoolPlace place(t, kWidth);
+#pragma unroll 1
   for (int i = 0; i < place.count; ++i, place.next_row(t, kWidth)) {
     Pack<kWidth> sum = splat<kWidth>(0);
     for_each_tap<kWidth>(d, place, x, 0, [&](int, const Pack<kWidth>& v) {
@@ -192,7 +195,7 @@ __device__ inline void store_rows(const PoolTiling& t, const PoolPlace& place,
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     max_pool2d_gather(PoolTiling t, Window d, const float* __restrict__ dy,
                       const std::uint8_t* __restrict__ argmax, float* __restrict__ dx) {
   const PoolPlace place(t, kWidth);
@@ -219,7 +222,7 @@ __global__ void __launch_bounds__(kPoolThreads)
 }
 
 template <int kWidth>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 2)
     avg_pool2d_gather(PoolTiling t, Window d, float scale, const float* __restrict__ dy,
                       float* __restrict__ dx) {
   const PoolPlace place(t, kWidth);
@@ -252,7 +255,7 @@ void max_pool2d_forward(Stream s, const Pool2dShape& d, const float* x, float* y
                         std::uint8_t* argmax) {
   if (d.y_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.p(), d.q(), d.c / width);
+    const PoolTiling t(d.n, d.p(), d.q(), d.c / width, 1);
     ETUDE_CUDA(launch(t.shape(s), max_pool2d_windows<width>, t, Window(d), x, y, argmax));
   });
 }
@@ -261,7 +264,7 @@ void max_pool2d_backward(Stream s, const Pool2dShape& d, const float* dy,
                          const std::uint8_t* argmax, float* dx) {
   if (d.x_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.h, d.w, d.c / width);
+    const PoolTiling t(d.n, d.h, d.w, d.c / width, kPoolRows);
     ETUDE_CUDA(launch(t.shape(s), max_pool2d_gather<width>, t, Window(d), dy, argmax, dx));
   });
 }
@@ -269,7 +272,7 @@ void max_pool2d_backward(Stream s, const Pool2dShape& d, const float* dy,
 void avg_pool2d_forward(Stream s, const Pool2dShape& d, const float* x, float* y) {
   if (d.y_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.p(), d.q(), d.c / width);
+    const PoolTiling t(d.n, d.p(), d.q(), d.c / width, 1);
     ETUDE_CUDA(launch(t.shape(s), avg_pool2d_windows<width>, t, Window(d), tap_weight(d), x, y));
   });
 }
@@ -277,7 +280,7 @@ void avg_pool2d_forward(Stream s, const Pool2dShape& d, const float* x, float* y
 void avg_pool2d_backward(Stream s, const Pool2dShape& d, const float* dy, float* dx) {
   if (d.x_size() == 0) return;
   with_pack_width(d.c, [&](auto width) {
-    const PoolTiling t(d.n, d.h, d.w, d.c / width);
+    const PoolTiling t(d.n, d.h, d.w, d.c / width, kPoolRows);
     ETUDE_CUDA(launch(t.shape(s), avg_pool2d_gather<width>, t, Window(d), tap_weight(d), dy, dx));
   });
 }

@@ -3,9 +3,9 @@
 //
 // The tensor that a kernel writes (y forward, dx backward) is a number of rows, N P or N H of them,
 // each of Q C or W C elements that lie side by side. They are taken in packs of 4, 2 or 1 channels,
-// as C allows. A thread has one pack of kPoolRows successive rows: what depends on the column and
-// the channels is worked out once, and the rows are loads that do not wait for each other. A block
-// has up to 256 packs of a row, and as many groups of rows as fit.
+// as C allows. A thread has one pack of up to kPoolRows successive rows: what depends on the column
+// and the channels is worked out once, and the rows are loads that do not wait for each other. A
+// block has up to 256 packs of a row, and as many groups of rows as fit.
 #pragma once
 
 #include <type_traits>
@@ -39,10 +39,12 @@ struct PoolTiling {
   int packs;                  // of a row
   int tile_packs, tile_rows;  // of a block's threads
   int tiles;                  // blocks side by side in a row
+  int rows_each;              // of a thread
   Divisor by_channels;        // packs of a pixel
   Divisor by_image;           // rows of an image
 
-  PoolTiling(Index images, Index image_rows, Index row_pixels, Index channel_packs)
+  // At least `least` rows a thread, more where that leaves enough blocks.
+  PoolTiling(Index images, Index image_rows, Index row_pixels, Index channel_packs, int least)
       : rows(static_cast<int>(images * image_rows)),
         packs(static_cast<int>(row_pixels * channel_packs)),
         by_channels(channel_packs),
@@ -50,10 +52,14 @@ struct PoolTiling {
     tiles = max_of(1, ceil_div(packs, kPoolThreads));
     tile_packs = max_of(1, ceil_div(packs, tiles));
     tile_rows = kPoolThreads / tile_packs;
+    rows_each = kPoolRows;
+    while (rows_each > least && blocks() < 1024) rows_each /= 2;
+  }
+  Index blocks() const {
+    return Index{tiles} * ceil_div(Index{rows}, Index{tile_rows} * rows_each);
   }
   LaunchShape shape(Stream s) const {
-    return {.grid = static_cast<unsigned>(Index{tiles} *
-                                          ceil_div(Index{rows}, Index{tile_rows} * kPoolRows)),
+    return {.grid = static_cast<unsigned>(blocks()),
             .block = static_cast<unsigned>(ceil_div(tile_packs * tile_rows, 32) * 32),
             .stream = stream_of(s)};
   }
@@ -71,9 +77,9 @@ struct PoolPlace {
     const int tile = static_cast<int>(blockIdx.x) - group * t.tiles;
     const int line = static_cast<int>(threadIdx.x) / t.tile_packs;
     const int pack = tile * t.tile_packs + static_cast<int>(threadIdx.x) - line * t.tile_packs;
-    const int first = (group * t.tile_rows + line) * kPoolRows;
+    const int first = (group * t.tile_rows + line) * t.rows_each;
     const bool active = line < t.tile_rows && pack < t.packs && first < t.rows;
-    count = active ? min_of(kPoolRows, t.rows - first) : 0;
+    count = active ? min_of(t.rows_each, t.rows - first) : 0;
     column = t.by_channels.floor(pack);
     channel = (pack - column * t.by_channels.divisor) * width;
     image = t.by_image.floor(first);
