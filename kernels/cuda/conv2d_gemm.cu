@@ -94,8 +94,8 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   constexpr int kThreads = BM * BN / (kThreadTile * kThreadTile);
   constexpr int kQuarters = kTileDepth / 4;
   constexpr int kStride = BN + 4;  // of the filter tile
-  __shared__ alignas(16) float image[2][BM * kTileDepth];
-  __shared__ alignas(16) float filters[2][kTileDepth * kStride];
+  __shared__ __align__(16) float image[2][BM * kTileDepth];
+  __shared__ __align__(16) float filters[2][kTileDepth * kStride];
   __shared__ PixelOrigin origins[BM];
   __shared__ Index outputs[BM];
   __shared__ ColumnShift shifts[2][kTileDepth];
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   const Tap step_tap = tap_of(g, kTileDepth);
   const auto write_shifts = [&](int buffer) {
     if (t >= kTileDepth) return;
-    shifts[buffer][t] = shift_of(g, tap);
+    store_record(shifts[buffer][t], shift_of(g, tap));
     tap = add(tap, step_tap, g.s, g.c);
   };
 
@@ -129,12 +129,12 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   const int lane_column = t % (kTileDepth / V) * V, lane_row = t / (kTileDepth / V);
   const auto load_image = [&](int buffer) {
     constexpr int kRows = kThreads * V / kTileDepth;  // at a time
-    const ColumnShift shift = shifts[buffer][lane_column];
+    const ColumnShift shift = load_record(shifts[buffer][lane_column]);
     const char* const from = reinterpret_cast<const char*>(x) + shift.offset * kFloat;
 #pragma unroll
     for (int i = 0; i < BM / kRows; ++i) {
       const int row = lane_row + i * kRows;
-      const PixelOrigin origin = origins[row];
+      const PixelOrigin origin = load_record(origins[row]);
       const bool inside = within(origin.h + shift.h, g.h) & within(origin.w + shift.w, g.w);
       const int quarter = (lane_column / 4 ^ row / 2) % kQuarters;
       copy_or_zero<V>(&image[buffer][row * kTileDepth + quarter * 4 + lane_column % 4],
@@ -207,6 +207,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     } else {
       copy_filters(0);
     }
+    __pipeline_commit();
   }
 
   constexpr int kThreadRow = BM / kThreadTile, kThreadColumn = BN / kThreadTile;
@@ -223,9 +224,9 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
         fetch_filters(step + 1);
       else
         copy_filters(1 - now);
+      __pipeline_commit();
       write_shifts(now);
     }
-    __pipeline_commit();
     const float* const rows = &image[now][ty * kTileDepth];
     const float* const taps = &filters[now][tx * 4];
 #pragma unroll
@@ -311,11 +312,6 @@ __global__ void conv2d_add_slices(GatherConv g, int rows, int slices,
 
 // ---- the plan ----------------------------------------------------------------------------------
 
-// Two tiles of 64 threads for each of the 132 to 170 multiprocessors of the large GPUs are enough
-// to keep their arithmetic busy; more for the smaller ones changes nothing.
-constexpr Index kEnoughTiles = 256;
-constexpr int kLeastSteps = 8;  // of a slice: below, filling the pipeline costs more than it gains
-
 GatherPlan plan_of(const GatherConv& g) {
   GatherPlan plan{};
   plan.order = g.w_c == 1 && g.w_s == g.c && g.w_r == Index{g.s} * g.c ? FilterOrder::channels_inner
@@ -332,10 +328,9 @@ GatherPlan plan_of(const GatherConv& g) {
     plan.tiles = Index{ceil_div(plan.rows, rows)} * plan.output_tiles;
   };
   cut(128, plan.vectors && g.k <= 32 ? 32 : 64);
-  if (plan.vectors && g.k > 32 && plan.tiles < 2 * kEnoughTiles) cut(64, 64);
+  if (plan.tile_outputs == 64 && plan.vectors && plan.tiles < 128) cut(64, 64);
   const int steps = ceil_div(plan.columns, kTileDepth);
-  const Index wanted = plan.tiles < kEnoughTiles ? 2 * kEnoughTiles / plan.tiles : 1;
-  plan.slices = static_cast<int>(max_of<Index>(1, min_of<Index>(wanted, steps / kLeastSteps)));
+  plan.slices = slices_for(plan.tiles, plan.tile_rows * plan.tile_outputs, steps);
   plan.slice_steps = ceil_div(steps, plan.slices);
   if (plan.slice_steps > 0) plan.slices = ceil_div(steps, plan.slice_steps);
   return plan;

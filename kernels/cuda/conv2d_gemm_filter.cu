@@ -48,8 +48,8 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
                                 float* __restrict__ dbias) {
   constexpr int kThreads = BM * BN / (kThreadTile * kThreadTile);
   static_assert(kThreads >= BM, "a thread a bias");
-  __shared__ alignas(16) float gradient[2][kTileDepth][BM];
-  __shared__ alignas(16) float image[2][kTileDepth][BN];
+  __shared__ __align__(16) float gradient[2][kTileDepth][BM];
+  __shared__ __align__(16) float image[2][kTileDepth][BN];
   __shared__ PixelOrigin origins[2][kTileDepth];
 
   const int t = static_cast<int>(threadIdx.x);
@@ -64,8 +64,9 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   const OutputPixel step_pixel = pixel_of(g, kTileDepth);
   const auto write_origins = [&](int buffer) {
     if (t >= kTileDepth) return;
-    origins[buffer][t] = origin_of(g, pixel);
-    if (pixel.n >= g.n) origins[buffer][t].h = kNowhere;
+    PixelOrigin origin = origin_of(g, pixel);
+    if (pixel.n >= g.n) origin.h = kNowhere;
+    store_record(origins[buffer][t], origin);
     pixel = add(pixel, step_pixel, g.p, g.q);
   };
 
@@ -82,7 +83,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
 #pragma unroll
     for (int i = 0; i < kTileDepth / kPixels; ++i) {
       const int p = lane_pixel + i * kPixels;
-      const PixelOrigin origin = origins[buffer][p];
+      const PixelOrigin origin = load_record(origins[buffer][p]);
       const bool inside = within(origin.h + tap_h, g.h) & within(origin.w + tap_w, g.w);
       copy_or_zero<V>(&image[buffer][p][lane_column],
                       reinterpret_cast<const float*>(tap_x + origin.offset), inside);
@@ -109,6 +110,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   __syncthreads();
   load_image(0);
   load_gradient(0, 0);
+  __pipeline_commit();
 
   constexpr int kThreadColumns = BN / kThreadTile;
   const int tx = t % kThreadColumns * 4, ty = t / kThreadColumns * 4;
@@ -122,9 +124,9 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     if (step + 1 < steps) {
       load_image(1 - now);
       load_gradient(1 - now, step + 1);
+      __pipeline_commit();
       write_origins(now);
     }
-    __pipeline_commit();
 #pragma unroll
     for (int p = 0; p < kTileDepth; ++p) {
       const float4 a0 = load4(&gradient[now][p][ty]), a1 = load4(&gradient[now][p][BM / 2 + ty]);
@@ -191,11 +193,6 @@ __global__ void conv2d_add_filter_slices(int size, int outputs, int slices, Inde
 
 // ---- the plan ----------------------------------------------------------------------------------
 
-// As in conv2d_gemm.cu: what keeps the largest GPUs busy. A slice of fewer steps would spend its
-// time on its partial sums.
-constexpr Index kEnoughBlocks = 512;
-constexpr int kLeastSteps = 8;
-
 FilterPlan plan_of(const Conv2dShape& p) {
   FilterPlan plan{};
   plan.vectors = p.c % 4 == 0 && p.k % 4 == 0;
@@ -208,8 +205,7 @@ FilterPlan plan_of(const Conv2dShape& p) {
   plan.column_tiles = ceil_div(plan.columns, plan.tile_columns);
   plan.tiles = ceil_div<Index>(p.k, plan.tile_outputs) * plan.column_tiles;
   const int steps = ceil_div(plan.pixels, kTileDepth);
-  const Index wanted = ceil_div(kEnoughBlocks, plan.tiles);
-  plan.slices = static_cast<int>(max_of<Index>(1, min_of<Index>(wanted, steps / kLeastSteps)));
+  plan.slices = slices_for(plan.tiles, plan.tile_outputs * plan.tile_columns, steps);
   plan.slice_steps = ceil_div(steps, plan.slices);
   plan.slices = ceil_div(steps, plan.slice_steps);
   plan.slice_size = ceil_div<Index>(p.w_size() + p.k, 4) * 4;

@@ -19,20 +19,20 @@ template <int V>
 __device__ inline void copy_or_zero(float* to, const float* from, bool inside) {
   static_assert(V == 1 || V == 4);
   constexpr unsigned kBytes = V * sizeof(float);
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  // The primitive below takes a constant for the bytes that become zero, so that it would need two
-  // copies, one of which runs. A third of the scalar kernels' overhead.
-  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(to));
-  const unsigned bytes = inside ? kBytes : 0;
-  if constexpr (V == 4)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
-                 "r"(bytes));
-  else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(from),
-                 "r"(bytes));
-#else
-  __pipeline_memcpy_async(to, from, kBytes, inside ? 0 : kBytes);
-#endif
+  __pipeline_memcpy_async(to, from, kBytes, inside ? 0 : kBytes);  // else it reads nothing
+}
+
+// How many slices to cut the sums of `tiles` tiles into, each of `steps` steps. Two warps for each
+// of the about 528 schedulers of the large GPUs keep their arithmetic busy, one nearly; more for
+// the smaller ones changes little. With too few steps a slice would spend its time on filling the
+// buffers and on its partial sums.
+constexpr int kEnoughWarps = 1024, kLeastSteps = 8;
+
+inline int slices_for(Index tiles, int tile_elements, int steps) {
+  const Index warps = tiles * tile_elements / (kThreadTile * kThreadTile * 32);
+  if (warps >= kEnoughWarps / 2) return 1;
+  return static_cast<int>(
+      max_of<Index>(1, min_of<Index>(kEnoughWarps / max_of<Index>(1, warps), steps / kLeastSteps)));
 }
 
 // ---- places in the gathered matrix: its rows are output pixels, its columns taps and channels
@@ -82,6 +82,19 @@ __device__ inline Digits add(const Digits& a, const Digits& by, int middle, int 
   if (z >= low) z -= low, ++y;
   if (y >= middle) y -= middle, ++x;
   return {x, y, z};
+}
+
+// A record of 16 bytes from or to shared memory in one access.
+template <class Record>
+__device__ inline Record load_record(const Record& from) {
+  static_assert(sizeof(Record) == 16 && alignof(Record) == 16);
+  const int4 bits = reinterpret_cast<const int4&>(from);
+  return reinterpret_cast<const Record&>(bits);
+}
+template <class Record>
+__device__ inline void store_record(Record& to, const Record& from) {
+  static_assert(sizeof(Record) == 16 && alignof(Record) == 16);
+  reinterpret_cast<int4&>(to) = reinterpret_cast<const int4&>(from);
 }
 
 __device__ inline bool within(int i, int size) {
