@@ -43,24 +43,26 @@ constexpr std::size_t kSharedLimit = 48 * 1024;
 
 struct DirectPlan {
   PlanarTile tile;
-  int kt;                  // output channels of a thread
-  int groups, k_blocks;    // groups of threads in a block; blocks along K
-  int channels;            // of x in a stage
-  int tap_quads, slots;    // column quads of taps in a phase of the stride; 4 a quad and phase
-  std::uint64_t tap_mask;  // which slots are taps
-  bool unit;               // 3x3 taps without gaps, stride 1: `slots` is 3
-  int filter_size;         // floats in front of the tile
+  int kt;                // output channels of a thread
+  int groups, k_blocks;  // groups of threads in a block; blocks along K
+  int channels;          // of x in a stage
+  bool unit;             // S = 3, stride 1, no dilation: one run, of three taps
+  int tap_quads, runs;   // runs in a phase of the stride along the width; in all
+  unsigned taps;         // which columns of the runs are taps: four bits a run
+  int filter_size;       // floats in front of the tile
   int tiles_p, tiles_q;
-  int vector;              // floats in a store
+  int vector;  // floats in a store
   std::size_t shared_bytes;
   Index blocks;
 };
 
+// Room for one tap's filters, and for the taps of a run.
 __host__ __device__ constexpr int padded(int kt) { return (kt + 3) / 4 * 4; }
+__host__ __device__ constexpr int run_taps(bool unit) { return unit ? 3 : 4; }
 
 // Starts copying the filters of output channels k0... and channels c0... to
-// [group][r][channel][slot][padded KT]. Lanes go along what is dense in memory: channels of x in
-// the forward pass, output channels in a data gradient.
+// [group][r][run][channel][tap][padded KT]. Lanes go along what is dense in memory: channels of x
+// in the forward pass, output channels in a data gradient.
 template <int KT>
 __device__ inline void load_filters(const GatherConv& g, const DirectPlan& plan, float* filters,
                                     const float* w, int k0, int c0, int channels) {
@@ -68,20 +70,19 @@ __device__ inline void load_filters(const GatherConv& g, const DirectPlan& plan,
   const bool k_inner = g.w_k < g.w_c;
   const int ks = plan.groups * KT;
   const int inner_size = k_inner ? ks : channels, outer_size = k_inner ? channels : ks;
-  const int group_size = g.r * channels * plan.slots * padded(KT);
+  const int taps = run_taps(plan.unit), run_size = channels * taps * padded(KT);
   for (int f = static_cast<int>(threadIdx.x) % 32; f < g.r * g.s * inner_size; f += 32) {
     const int inner = f % inner_size, r = f / inner_size / g.s, s = f / inner_size % g.s;
-    // Tap s reads column s step: the phase, and the place in the phase.
-    const int column = s * g.step_w;
-    const int slot = plan.unit ? s
-                               : column % g.stride_w * 4 * plan.tap_quads + column / g.stride_w;
+    const int column = column_of_tap(g, plan.tap_quads, s);
+    float* const from_r =
+        filters + (r * plan.runs + column / 4) * run_size + column % 4 * padded(KT);
     for (int outer = warp; outer < outer_size; outer += warps) {
       const int k = k_inner ? inner : outer, c = k_inner ? outer : inner;
-      float* const to = filters + k / KT * group_size +
-                        ((r * channels + c) * plan.slots + slot) * padded(KT) + k % KT;
+      float* const to =
+          from_r + k / KT * (g.r * plan.runs * run_size) + c * taps * padded(KT) + k % KT;
       if (k0 + k < g.k)
-        __pipeline_memcpy_async(
-            to, w + (k0 + k) * g.w_k + r * g.w_r + s * g.w_s + (c0 + c) * g.w_c, 4);
+        __pipeline_memcpy_async(to, w + (k0 + k) * g.w_k + r * g.w_r + s * g.w_s + (c0 + c) * g.w_c,
+                                4);
       else
         *to = 0;
     }
@@ -101,82 +102,60 @@ __device__ inline void load_tap(float (&tap)[KT], const float* from) {
   }
 }
 
-// sum[m][j][k] += x[m][j + o] tap[k]
-template <int KT, int kWidth>
-__device__ inline void add_tap(float (&sum)[2][4][KT], const float (&x)[2][kWidth],
-                               const float (&tap)[KT], int o) {
+// Adds what one run of taps contributes: `x` is the thread's first input in the first channel's
+// plane, `half` the way to its second row of outputs.
+template <int KT, bool kUnit>
+__device__ inline void add_run(float (&sum)[2][4][KT], const float* x, int half, int plane,
+                               const float* filters, int channels, unsigned taps) {
+  constexpr int kTaps = run_taps(kUnit);
+#pragma unroll(KT == 4 ? 4 : 2)
+  for (int c = 0; c < channels; ++c) {
+    float v[2][8];
 #pragma unroll
-  for (int m = 0; m < 2; ++m)
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-#pragma unroll
-      for (int k = 0; k < KT; ++k) sum[m][j][k] = fmaf(x[m][j + o], tap[k], sum[m][j][k]);
-}
-
-// 3x3 taps, stride 1. `x` is the thread's first input, `half` the way to its second row of outputs.
-template <int KT>
-__device__ inline void add_unit(float (&sum)[2][4][KT], const PlanarTile& t, const float* x,
-                                int half, const float* filters, int taps_r, int channels) {
-  for (int r = 0; r < taps_r; ++r) {
-    const float* plane = x + r * t.pitch;
-#pragma unroll 2
-    for (int c = 0; c < channels; ++c) {
-      float v[2][6];
-#pragma unroll
-      for (int m = 0; m < 2; ++m) {
-        const float4 a = load4(plane + m * half);
-        const float2 b = *reinterpret_cast<const float2*>(plane + m * half + 4);
-        v[m][0] = a.x, v[m][1] = a.y, v[m][2] = a.z, v[m][3] = a.w, v[m][4] = b.x, v[m][5] = b.y;
-      }
-#pragma unroll
-      for (int s = 0; s < 3; ++s) {
-        float tap[KT];
-        load_tap<KT>(tap, filters + s * padded(KT));
-        add_tap<KT>(sum, v, tap, s);
-      }
-      plane += t.plane;
-      filters += 3 * padded(KT);
+    for (int m = 0; m < 2; ++m) {
+      const float4 a = load4(x + m * half), b = load4(x + m * half + 4);
+      v[m][0] = a.x, v[m][1] = a.y, v[m][2] = a.z, v[m][3] = a.w;
+      v[m][4] = b.x, v[m][5] = b.y, v[m][6] = b.z, v[m][7] = b.w;
     }
+#pragma unroll
+    for (int o = 0; o < kTaps; ++o) {
+      if (!kUnit && !(taps >> o & 1)) continue;
+      float tap[KT];
+      load_tap<KT>(tap, filters + o * padded(KT));
+#pragma unroll
+      for (int m = 0; m < 2; ++m)
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+#pragma unroll
+          for (int k = 0; k < KT; ++k) sum[m][j][k] = fmaf(v[m][j + o], tap[k], sum[m][j][k]);
+    }
+    x += plane;
+    filters += kTaps * padded(KT);
   }
 }
 
-// Any taps and strides.
-template <int KT>
-__device__ inline void add_runs(float (&sum)[2][4][KT], const GatherConv& g, const DirectPlan& plan,
+// All taps of the channels in shared memory.
+template <int KT, bool kUnit>
+__device__ inline void add_taps(float (&sum)[2][4][KT], const GatherConv& g, const DirectPlan& plan,
                                 const float* x, int half, const float* filters, int channels) {
   const PlanarTile& t = plan.tile;
-  int row_phase = 0, row = 0;  // of tap r's first input
-  for (int r = 0; r < g.r; ++r) {
-    const float* plane = x + (row_phase * t.phase_rows + row) * t.pitch;
-    for (int c = 0; c < channels; ++c) {
-      std::uint64_t mask = plan.tap_mask;
+  const int filter_step = channels * run_taps(kUnit) * padded(KT);
+  if constexpr (kUnit) {
+    for (int r = 0; r < g.r; ++r, filters += filter_step)
+      add_run<KT, true>(sum, x + r * t.pitch, half, t.plane, filters, channels, 7);
+  } else {
+    int row_phase = 0, row = 0;  // of tap r's first input
+    for (int r = 0; r < g.r; ++r) {
+      const float* const from = x + (row_phase * t.phase_rows + row) * t.pitch;
+      unsigned taps = plan.taps;
       for (int phase = 0; phase < g.stride_w; ++phase) {
-        for (int quad = 0; quad < plan.tap_quads; ++quad) {
-          const float* const from = plane + phase * t.phase_pitch + 4 * quad;
-          float v[2][8];
-#pragma unroll
-          for (int m = 0; m < 2; ++m) {
-#pragma unroll
-            for (int i = 0; i < 8; i += 4) {
-              const float4 a = load4(from + m * half + i);
-              v[m][i] = a.x, v[m][i + 1] = a.y, v[m][i + 2] = a.z, v[m][i + 3] = a.w;
-            }
-          }
-#pragma unroll
-          for (int o = 0; o < 4; ++o) {
-            if (!(mask >> o & 1)) continue;
-            float tap[KT];
-            load_tap<KT>(tap, filters + o * padded(KT));
-            add_tap<KT>(sum, v, tap, o);
-          }
-          filters += 4 * padded(KT);
-          mask >>= 4;
-        }
+        for (int quad = 0; quad < plan.tap_quads; ++quad, taps >>= 4, filters += filter_step)
+          add_run<KT, false>(sum, from + phase * t.phase_pitch + 4 * quad, half, t.plane, filters,
+                             channels, taps);
       }
-      plane += t.plane;
+      row_phase += g.step_h;
+      while (row_phase >= g.stride_h) row_phase -= g.stride_h, ++row;
     }
-    row_phase += g.step_h;
-    while (row_phase >= g.stride_h) row_phase -= g.stride_h, ++row;
   }
 }
 
@@ -198,7 +177,7 @@ __device__ inline void store_row(float* y, int y_q, const float* stage, int stag
 }
 
 template <int KT, bool kUnit>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, KT <= 8 ? 2 : 1)
     conv2d_direct(const __grid_constant__ GatherConv g, const __grid_constant__ DirectPlan plan,
                   const float* __restrict__ x, const float* __restrict__ w,
                   const float* __restrict__ bias, bool relu, float* __restrict__ y) {
@@ -215,14 +194,10 @@ __global__ void __launch_bounds__(256)
   const int group = static_cast<int>(threadIdx.x) / kPixelThreads;
   const Place place = place_of(static_cast<int>(threadIdx.x) % kPixelThreads, t.log_tw);
   const int half_rows = 1 << (kLogPixels - 1 - t.log_tw);
-  // The first input, in its plane, of the pixels in the upper half of the tile; the lower half's
-  // are equally far away for all threads.
-  const auto row_at = [&](int row) {
-    return (row >> t.log_th) * t.image + (row & ((1 << t.log_th) - 1)) * t.pitch;
-  };
-  const int half = row_at(half_rows);
+  // The second row of each thread is equally far from its first.
+  const int half = row_at(t, half_rows);
   float* const tile = shared + plan.filter_size;
-  const float* const own = tile + row_at(place.row) + 4 * place.quad;
+  const float* const own = tile + row_at(t, place.row) + 4 * place.quad;
 
   float sum[2][4][KT];
 #pragma unroll
@@ -244,11 +219,9 @@ __global__ void __launch_bounds__(256)
     __pipeline_commit();
     __pipeline_wait_prior(0);
     __syncthreads();
-    const float* const filters = shared + group * g.r * channels * plan.slots * padded(KT);
-    if constexpr (kUnit)
-      add_unit<KT>(sum, t, own, half, filters, g.r, channels);
-    else
-      add_runs<KT>(sum, g, plan, own, half, filters, channels);
+    const float* const filters =
+        shared + group * g.r * plan.runs * channels * run_taps(kUnit) * padded(KT);
+    add_taps<KT, kUnit>(sum, g, plan, own, half, filters, channels);
   }
 
   // Half a tile at a time through shared memory: quads of pixels with all channels of the block,
@@ -291,36 +264,12 @@ __global__ void __launch_bounds__(256)
 
 // ---- on the host: how a problem is cut up -------------------------------------------------------
 
-int log2_up(int n) {
-  int log = 0;
-  while (1 << log < n) ++log;
-  return log;
-}
-
-// The tile that covers the outputs with the fewest blocks; the widest of those.
-void choose_tile(const GatherConv& g, int& log_tw, int& log_th) {
-  Index fewest = -1;
-  for (int tw = 5; tw >= 2; --tw) {
-    // Narrow tiles need eight rows of one image to keep out of each other's banks.
-    const int th = min_of(kLogPixels - tw, max_of(log2_up(g.p), tw == 5 ? 0 : 3));
-    const int images = 1 << (kLogPixels - tw - th);
-    const Index blocks = Index{ceil_div(g.q, 1 << tw)} * ceil_div(g.p, 1 << th) *
-                         ceil_div(g.n, images);
-    if (fewest >= 0 && blocks >= fewest) continue;
-    fewest = blocks, log_tw = tw, log_th = th;
-  }
-}
-
 bool make_plan(const GatherConv& g, DirectPlan& plan) {
   if (g.n < 1 || g.p < 1 || g.q < 1 || g.k < 1 || g.c < 1 || g.step_h < 1 || g.step_w < 1)
     return false;
-  int log_tw = 0, log_th = 0;
-  choose_tile(g, log_tw, log_th);
-  const int images = 1 << (kLogPixels - log_tw - log_th);
-  plan.tiles_q = ceil_div(g.q, 1 << log_tw), plan.tiles_p = ceil_div(g.p, 1 << log_th);
-  // Tiles that would be mostly empty, as for 1x1 images.
-  if (Index{4} * g.p * g.q < (Index{plan.tiles_q} * plan.tiles_p << (log_tw + log_th)))
-    return false;
+  const TileChoice tiles = choose_tile(g.n, g.p, g.q, kLogPixels);
+  if (!tiles.full_enough) return false;
+  plan.tiles_p = tiles.tiles_p, plan.tiles_q = tiles.tiles_q;
 
   // The fewest channels computed for nothing; of equals the largest block.
   plan.kt = 4;
@@ -330,32 +279,27 @@ bool make_plan(const GatherConv& g, DirectPlan& plan) {
   }
   plan.unit = g.s == 3 && g.step_w == 1 && g.step_h == 1 && g.stride_w == 1 && g.stride_h == 1;
   plan.tap_quads = (g.s - 1) * g.step_w / g.stride_w / 4 + 1;
-  plan.slots = plan.unit ? 3 : 4 * plan.tap_quads * g.stride_w;
-  if (plan.slots > 64) return false;
-  plan.tap_mask = 0;
-  for (int s = 0; s < g.s; ++s) {
-    const int column = s * g.step_w;
-    plan.tap_mask |= std::uint64_t{1}
-                     << (column % g.stride_w * 4 * plan.tap_quads + column / g.stride_w);
-  }
+  plan.runs = plan.tap_quads * g.stride_w;
+  if (plan.runs > 8) return false;  // bits of `taps`
+  plan.taps = 0;
+  for (int s = 0; s < g.s; ++s) plan.taps |= 1u << column_of_tap(g, plan.tap_quads, s);
 
   // Stages as deep, then blocks as wide as shared memory holds.
   for (plan.channels = g.c % 8 == 0 ? 8 : g.c;; plan.channels = ceil_div(plan.channels, 2)) {
-    plan.tile = planar_tile(log_tw, log_th, images, g.r, g.s, g.stride_h, g.stride_w, g.step_h,
-                            g.step_w, plan.tap_quads, plan.unit, plan.channels);
+    plan.tile = planar_tile(tiles, g, plan.tap_quads, plan.channels);
     for (int most = 4; most >= 1; --most) {
       const int groups = ceil_div(g.k, plan.kt);
       plan.k_blocks = ceil_div(groups, most);
       plan.groups = ceil_div(groups, plan.k_blocks);
-      const Index filter_size =
-          Index{plan.groups} * g.r * plan.channels * plan.slots * padded(plan.kt);
+      const Index filter_size = Index{plan.groups} * g.r * plan.runs * plan.channels *
+                                run_taps(plan.unit) * padded(plan.kt);
       const Index main_loop = filter_size + Index{plan.channels} * plan.tile.plane;
       const Index stage = Index{kPixelThreads} * (4 * plan.groups * plan.kt + 4);
       const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(max_of(main_loop, stage));
       if (bytes > kSharedLimit) continue;
       plan.filter_size = static_cast<int>(filter_size);
       plan.shared_bytes = bytes;
-      plan.blocks = Index{plan.k_blocks} * plan.tiles_q * plan.tiles_p * ceil_div(g.n, images);
+      plan.blocks = plan.k_blocks * tiles.count;
       return plan.blocks <= 0x7fffffff;
     }
     if (plan.channels == 1) return false;
@@ -389,10 +333,14 @@ void direct_gather(Stream s, const GatherConv& g, const float* x, const float* w
                       kernel, g, plan, x, w, bias, relu, y));
   };
   switch (plan.kt) {
-    case 4: return run(plan.unit ? conv2d_direct<4, true> : conv2d_direct<4, false>);
-    case 8: return run(plan.unit ? conv2d_direct<8, true> : conv2d_direct<8, false>);
-    case 10: return run(plan.unit ? conv2d_direct<10, true> : conv2d_direct<10, false>);
-    default: return run(plan.unit ? conv2d_direct<12, true> : conv2d_direct<12, false>);
+    case 4:
+      return run(plan.unit ? conv2d_direct<4, true> : conv2d_direct<4, false>);
+    case 8:
+      return run(plan.unit ? conv2d_direct<8, true> : conv2d_direct<8, false>);
+    case 10:
+      return run(plan.unit ? conv2d_direct<10, true> : conv2d_direct<10, false>);
+    default:
+      return run(plan.unit ? conv2d_direct<12, true> : conv2d_direct<12, false>);
   }
 }
 

@@ -23,41 +23,81 @@ namespace {  // each .cu file has its own
 struct PlanarTile {
   int log_tw, log_th, images;  // outputs: images x th x tw
   int stride_h, stride_w;
-  int rows, cols;    // inputs of one image that are filled in
-  int used_cols;     // those that an output reads; the rest are zeros
+  int rows, cols;  // inputs of one image that are filled in
+  int used_cols;   // those that an output reads; the rest are zeros
   int phase_rows, phase_pitch, pitch;
   int image, plane;  // elements from one image, and from one channel, to the next
 };
 
-// The tile of x for th x tw outputs of `images` images. Each thread reads for its four outputs
-// `tap_quads` aligned groups of four columns beyond the first, in each of the stride's phases, or
-// (unit) six columns in all.
-inline PlanarTile planar_tile(int log_tw, int log_th, int images, int r, int s, int stride_h,
-                              int stride_w, int step_h, int step_w, int tap_quads, bool unit,
+// How 2^log_pixels outputs of a block lie: th x tw of each of some images.
+struct TileChoice {
+  int log_tw, log_th, images;
+  int tiles_p, tiles_q;
+  Index count;       // tiles in all
+  bool full_enough;  // an image fills a quarter of its tiles: false for 1x1 images
+};
+
+inline int log2_up(int n) {
+  int log = 0;
+  while (1 << log < n) ++log;
+  return log;
+}
+
+// The shape that needs the fewest tiles; the widest of those.
+inline TileChoice choose_tile(int n, int p, int q, int log_pixels) {
+  TileChoice best{};
+  for (int tw = 5; tw >= 2; --tw) {
+    // Narrow tiles need eight rows of one image to keep out of each other's banks.
+    const int th = min_of(log_pixels - tw, max_of(log2_up(p), tw == 5 ? 0 : 3));
+    const int images = 1 << (log_pixels - tw - th);
+    const int tiles_p = ceil_div(p, 1 << th), tiles_q = ceil_div(q, 1 << tw);
+    const Index count = Index{tiles_p} * tiles_q * ceil_div(n, images);
+    if (best.count != 0 && count >= best.count) continue;
+    const bool full_enough = 4 * Index{p} * q >= Index{tiles_p} * tiles_q << (tw + th);
+    best = {tw, th, images, tiles_p, tiles_q, count, full_enough};
+  }
+  return best;
+}
+
+// Taps along the width are worked off in runs: those of one phase of the stride whose columns fill
+// an aligned group of four (`tap_quads` groups a phase). Tap s reads column s step of the input;
+// this is its place in the runs, phase after phase.
+__host__ __device__ inline int column_of_tap(const GatherConv& g, int tap_quads, int s) {
+  const int column = s * g.step_w;
+  return column % g.stride_w * 4 * tap_quads + column / g.stride_w;
+}
+
+// The tile of x. A thread reads eight columns for the four outputs of a run.
+inline PlanarTile planar_tile(const TileChoice& tiles, const GatherConv& g, int tap_quads,
                               int channels) {
   PlanarTile t{};
-  const int tw = 1 << log_tw, th = 1 << log_th;
-  t.log_tw = log_tw, t.log_th = log_th, t.images = images;
-  t.stride_h = stride_h, t.stride_w = stride_w;
-  t.rows = (th - 1) * stride_h + (r - 1) * step_h + 1;
-  t.used_cols = (tw - 1) * stride_w + (s - 1) * step_w + 1;
-  t.cols = unit ? tw + s - 1 : stride_w * (tw + 4 * tap_quads);
-  t.phase_rows = th + (r - 1) * step_h / stride_h;
+  const int tw = 1 << tiles.log_tw, th = 1 << tiles.log_th;
+  t.log_tw = tiles.log_tw, t.log_th = tiles.log_th, t.images = tiles.images;
+  t.stride_h = g.stride_h, t.stride_w = g.stride_w;
+  t.rows = (th - 1) * g.stride_h + (g.r - 1) * g.step_h + 1;
+  t.used_cols = (tw - 1) * g.stride_w + (g.s - 1) * g.step_w + 1;
+  t.cols = g.stride_w * (tw + 4 * tap_quads);
+  t.phase_rows = th + (g.r - 1) * g.step_h / g.stride_h;
   t.phase_pitch = tw + 4 * tap_quads;
-  t.pitch = stride_w * t.phase_pitch;
+  t.pitch = g.stride_w * t.phase_pitch;
   // An odd number of 16-byte words a row keeps the rows that a quarter warp reads in different
   // banks (see Place); with tw = 32 it reads one row.
   if (t.pitch / 4 % 2 == 0 && tw < 32) t.pitch += 4;
-  t.image = stride_h * t.phase_rows * t.pitch;
+  t.image = g.stride_h * t.phase_rows * t.pitch;
   // Neighbouring lanes fill neighbouring channels: spread the planes over the banks.
   const int spread = ceil_div(ceil_div(32, channels), 4) * 4;
-  t.plane = images * t.image;
+  t.plane = t.images * t.image;
   t.plane += (spread - t.plane % 32 + 32) % 32;
   return t;
 }
 
-// The four outputs of thread t of 64: `quad` along the width in `row` of 256 / tw rows. The eight
-// lanes that shared memory serves at once read rows tw / 4 apart, which lie in different banks.
+// Of a row of outputs (of all images of the tile): its first input.
+__host__ __device__ inline int row_at(const PlanarTile& t, int row) {
+  return (row >> t.log_th) * t.image + (row & ((1 << t.log_th) - 1)) * t.pitch;
+}
+
+// Thread t's four outputs: `quad` along the width in `row`. The eight lanes that shared memory
+// serves at once read rows tw / 4 apart, which lie in different banks.
 struct Place {
   int row, quad;
 };
