@@ -19,7 +19,8 @@ __global__ void twiddle_table(TwiddleParts parts, float2* table) {
     if (i >= 0 && i < part.size) {
       const int turn = (part.first + i / part.columns) * (i % part.columns) % part.period;
       const double angle = 2.0 * turn / part.period;
-      *out = make_float2(static_cast<float>(cospi(angle)), static_cast<float>(-sinpi(angle)));
+      *out = make_float2(static_cast<float>(part.scale * cospi(angle)),
+                         static_cast<float>(-part.scale * sinpi(angle)));
     }
     i -= part.size;
   }

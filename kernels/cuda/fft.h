@@ -54,10 +54,11 @@ struct FftTwiddles {
   static constexpr int kSize = kSplit + Shape::kM / 2;
 };
 
-// table[q * columns + j] = exp(-2 pi i (first + q) j / period): up to three such parts, one after
-// the other.
+// table[q * columns + j] = scale exp(-2 pi i (first + q) j / period): up to three such parts, one
+// after the other.
 struct TwiddlePart {
   int size, columns, first, period;
+  double scale = 1;
 };
 struct TwiddleParts {
   TwiddlePart part[3];
@@ -71,7 +72,7 @@ void make_fft_twiddles(Stream s, float2* table) {
   make_twiddles(s,
                 {{{kRows, Shape::kPoints, 0, kRows},
                   {Shape::kRadix3 > 1 ? Shape::kM : 0, kRows, 0, Shape::kM},
-                  {Shape::kM / 2, Shape::kM / 2, 1, N}}},
+                  {Shape::kM / 2, Shape::kM / 2, 1, N, 0.5}}},
                 table);
 }
 
@@ -185,27 +186,46 @@ __device__ __forceinline__ void sync_frame() {
     __syncthreads();
 }
 
+// Whether a condition holds for any lane of those that sync_frame() orders.
+template <int N>
+__device__ __forceinline__ bool any_in_sync(bool condition) {
+  if constexpr (FftShape<N>::kLanes <= 32)
+    return __any_sync(0xffffffffu, condition);
+  else
+    return __syncthreads_or(condition);
+}
+
 // v[i] = windowed samples 2 (t + lanes i) and the one after. Inside the clip, where the address
-// allows, they are one load.
+// allows, they are one load; frames that reach beyond it, and those that share a warp with one, are
+// padded in shared memory first, one half after the other.
 template <int N>
 __device__ __forceinline__ void load_frame(const FrameRows& p, const float* x, const float* window,
-                                           int row, int t, float2 (&v)[FftShape<N>::kPoints]) {
+                                           int row, int t, float* buffer,
+                                           float2 (&v)[FftShape<N>::kPoints]) {
   using Shape = FftShape<N>;
+  constexpr int kM = Shape::kM, kP = Shape::kPoints;
   const Frame frame = frame_of(p, x, row);
   const float* own = frame.origin + 2 * t;
-  if (frame.lo > 0 || frame.hi < N) {
+  if (any_in_sync<N>(frame.lo > 0 || frame.hi < N)) {
 #pragma unroll
-    for (int i = 0; i < Shape::kPoints; ++i) {
-      const int n = 2 * (t + Shape::kLanes * i);
-      v[i] = make_float2(sample_of(frame, p.reflect, n), sample_of(frame, p.reflect, n + 1));
+    for (int half = 0; half < 2; ++half) {
+      sync_frame<N>();
+#pragma unroll 4
+      for (int n = t; n < kM; n += Shape::kLanes)
+        buffer[n] = sample_of(frame, p.reflect, half * kM + n);
+      sync_frame<N>();
+#pragma unroll
+      for (int i = 0; i < kP / 2; ++i)
+        v[half * kP / 2 + i] =
+            *reinterpret_cast<const float2*>(buffer + 2 * (t + Shape::kLanes * i));
     }
   } else if (reinterpret_cast<std::uintptr_t>(own) % sizeof(float2) == 0) {
 #pragma unroll
-    for (int i = 0; i < Shape::kPoints; ++i)
+    for (int i = 0; i < kP; ++i)
       v[i] = *reinterpret_cast<const float2*>(own + 2 * Shape::kLanes * i);
   } else {
 #pragma unroll
-    for (int i = 0; i < Shape::kPoints; ++i)
+    for (int i = 0; i < kP; ++i)
       v[i] = make_float2(own[2 * Shape::kLanes * i], own[2 * Shape::kLanes * i + 1]);
   }
 #pragma unroll
@@ -275,26 +295,27 @@ __device__ __forceinline__ float2 real_transform(int t, float* buffer, const flo
     transform_registers<kP, Shape::kRadix3>(v);
   }
 
-  // Z[M - k] of the upper half comes from other lanes, real parts then imaginary parts.
+  // Z[M - k], k < M / 2, comes from other lanes: the upper half, then Z[M] = Z[0].
+  float* const re = buffer;
+  float* const im = buffer + kM / 2 + 1;
   sync_frame<N>();
 #pragma unroll
   for (int i = 0; i < kP / 2; ++i) {
-    buffer[t + Shape::kLanes * i] = v[kP / 2 + i].x;
-    buffer[kM / 2 + t + Shape::kLanes * i] = v[kP / 2 + i].y;
+    re[t + Shape::kLanes * i] = v[kP / 2 + i].x;
+    im[t + Shape::kLanes * i] = v[kP / 2 + i].y;
   }
+  if (t == 0) re[kM / 2] = v[0].x, im[kM / 2] = v[0].y;
   sync_frame<N>();
   const float2 middle = v[kP / 2];
 #pragma unroll
   for (int i = 0; i < kP / 2; ++i) {
     const int k = t + Shape::kLanes * i;
-    const float2 z = v[i];
-    const bool own = i == 0 && t == 0;  // Z[M] = Z[0]
-    const float2 mirror = own ? z : make_float2(buffer[kM / 2 - k], buffer[kM - k]);
+    const float2 z = v[i], mirror = make_float2(re[kM / 2 - k], im[kM / 2 - k]);
     const float2 even = make_float2(z.x + mirror.x, z.y - mirror.y);  // 2 E
     const float2 odd = make_float2(z.y + mirror.y, mirror.x - z.x);   // 2 O
-    const float2 turned_odd = times(odd, table[Twiddles::kSplit + k]);
-    v[i] = make_float2(0.5f * (even.x + turned_odd.x), 0.5f * (even.y + turned_odd.y));
-    v[kP / 2 + i] = make_float2(0.5f * (even.x - turned_odd.x), 0.5f * (turned_odd.y - even.y));
+    const float2 half = times(odd, table[Twiddles::kSplit + k]);      // W O
+    v[i] = make_float2(fmaf(0.5f, even.x, half.x), fmaf(0.5f, even.y, half.y));
+    v[kP / 2 + i] = make_float2(fmaf(0.5f, even.x, -half.x), fmaf(-0.5f, even.y, half.y));
   }
   if (t == 0) v[0].y = v[kP / 2].y = 0.0f;
   // k = M / 2: its own mirror, W = -i. The sums spread a NaN of one part to the other.

@@ -39,15 +39,16 @@ __global__ void __launch_bounds__(FftShape<N>::kThreads, FftShape<N>::kBlocks)
   using Shape = FftShape<N>;
   constexpr int kFrames = Shape::kFrames, kP = Shape::kPoints;
   constexpr int kExchange = kFrames * Shape::kBuffer, kPower = kFrames * (N / 2 + 1);
-  __shared__ float shared[max_of(kExchange, kPower)];
+  __shared__ __align__(16) float shared[max_of(kExchange, kPower)];
   const int thread = static_cast<int>(threadIdx.x);
   const int row0 = static_cast<int>(blockIdx.x) * kFrames;
 
   {
     const int t = thread % Shape::kLanes, f = thread / Shape::kLanes;
     float2 v[kP];
-    load_frame<N>(p, x, window, min_of(row0 + f, p.rows - 1), t, v);
-    const float2 middle = real_transform<N>(t, shared + f * Shape::kBuffer, twiddles, v);
+    float* const own = shared + f * Shape::kBuffer;
+    load_frame<N>(p, x, window, min_of(row0 + f, p.rows - 1), t, own, v);
+    const float2 middle = real_transform<N>(t, own, twiddles, v);
     __syncthreads();  // the power takes the place of the exchange
 #pragma unroll
     for (int i = 0; i < kP / 2; ++i) {

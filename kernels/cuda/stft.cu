@@ -9,14 +9,15 @@ __global__ void __launch_bounds__(FftShape<N>::kThreads, FftShape<N>::kBlocks)
     stft_fft(FrameRows p, const float* x, const float* window, const float2* twiddles,
              float2* spectrum) {
   using Shape = FftShape<N>;
-  __shared__ float buffer[Shape::kFrames * Shape::kBuffer];
+  __shared__ __align__(16) float buffer[Shape::kFrames * Shape::kBuffer];
   const int t = static_cast<int>(threadIdx.x) % Shape::kLanes;
   const int frame = static_cast<int>(threadIdx.x) / Shape::kLanes;
   const int row = static_cast<int>(blockIdx.x) * Shape::kFrames + frame;
 
   float2 v[Shape::kPoints];
-  load_frame<N>(p, x, window, min_of(row, p.rows - 1), t, v);
-  const float2 middle = real_transform<N>(t, buffer + frame * Shape::kBuffer, twiddles, v);
+  float* const own = buffer + frame * Shape::kBuffer;
+  load_frame<N>(p, x, window, min_of(row, p.rows - 1), t, own, v);
+  const float2 middle = real_transform<N>(t, own, twiddles, v);
   if (row >= p.rows) return;
   float2* out = spectrum + Index{row} * (N / 2 + 1);
 #pragma unroll
