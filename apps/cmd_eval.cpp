@@ -112,8 +112,9 @@ int eval(const Options& options) {
   loader_options.batch_size = 64;
   loader_options.width = spec.width;
   loader_options.window_step = spec.window_step;
+  loader_options.device = device;
   data::Loader loader(dataset, features, spec.statistics, spec.task, parts.judged, loader_options);
-  const Predictions predictions = run_model(*loaded.module, loader, device, parts.name);
+  const Predictions predictions = run_model(*loaded.module, loader, parts.name);
   std::optional<Predictions> linear;
   if (fs::exists(folder.linear()))
     linear = LinearFloor::load(folder.linear()).predict(features, parts.judged);

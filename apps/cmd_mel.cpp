@@ -18,7 +18,7 @@ namespace etude::apps {
 namespace {
 
 struct Options {
-  std::string file, out;
+  std::string file, out, device = "auto";
   TrainConfig config;  // preset and overrides
   bool strict = false, json = false;
 };
@@ -28,7 +28,7 @@ int mel(const Options& options) {
   check_usage(out.empty() || out.extension() == ".npy" || out.extension() == ".png",
               "mel --out {}: expected a name that ends in .npy or .png", options.out);
   const data::MelSettings settings = resolve_mel(options.config, {});
-  const data::MelFrontEnd front_end(settings);
+  const data::MelFrontEnd front_end(settings, parse_device(options.device));
   for (const auto& text : front_end.warnings()) note("warning: " + text);
   const data::Audio audio = data::load_audio(
       options.file, {.sample_rate = settings.sample_rate, .strict = options.strict});
@@ -74,6 +74,8 @@ Command mel_command(CLI::App& app) {
   sub->add_option("--mel", options->config.mel, "Override one setting, e.g. n_mels=96; repeatable")
       ->allow_extra_args(false);
   sub->add_option("--out", options->out, "Write [bands, frames] as .npy, or a picture as .png");
+  sub->add_option("--device", options->device, "auto, cpu, reference, cuda[:n] or simt")
+      ->capture_default_str();
   sub->add_flag("--strict", options->strict, "A damaged file is an error, not a warning");
   sub->add_flag("--json", options->json, "One JSON object on stdout");
   sub->footer(

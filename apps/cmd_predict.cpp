@@ -85,8 +85,9 @@ Json predict_file(const LoadedModel& loaded, const std::string& file, Device dev
   loader_options.batch_size = 64;
   loader_options.width = spec.width;
   loader_options.window_step = spec.window_step;
+  loader_options.device = device;
   data::Loader loader(dataset, features, spec.statistics, spec.task, {0}, loader_options);
-  const Predictions p = run_model(*loaded.module, loader, device);
+  const Predictions p = run_model(*loaded.module, loader);
 
   Json json = {{"file", file}};
   json.update(answer(spec, p.song(0)));

@@ -7,6 +7,7 @@
 #include "apps/interrupt.h"
 #include "apps/progress.h"
 #include "engine/autograd.h"
+#include "engine/transfer.h"
 
 namespace etude::apps {
 
@@ -62,25 +63,18 @@ AxisEvaluation evaluate_axis(const Predictions& p, const data::Dataset& dataset,
 
 }  // namespace
 
-Predictions run_model(Module& model, data::Loader& loader, Device device,
-                      const std::string& label) {
+Predictions run_model(Module& model, data::Loader& loader, const std::string& label) {
   const NoGrad no_grad;
   const EvaluationMode mode(model);
   Predictions result;
   std::unordered_map<int, int> song_of;  // item -> index into result.items
   std::vector<int> windows_of;
-  ProgressBar bar(label, loader.batches(), "batches");
-  loader.start_epoch(0);
-  data::Batch batch;
-  for (long done = 0; loader.next(batch);) {
-    check_interrupted();
-    const Tensor outputs = model(batch.x.to(device));
-    const std::vector<float> values = outputs.to_vector<float>();
-    result.outputs = static_cast<int>(outputs.dim(1));
-    for (std::size_t row = 0; row < batch.items.size(); ++row) {
-      const auto [at, is_new] = song_of.try_emplace(batch.items[row], result.songs());
+  const auto add = [&](const Download& outputs, const std::vector<int>& items) {
+    const std::vector<float> values = outputs.get<float>();
+    for (std::size_t row = 0; row < items.size(); ++row) {
+      const auto [at, is_new] = song_of.try_emplace(items[row], result.songs());
       if (is_new) {
-        result.items.push_back(batch.items[row]);
+        result.items.push_back(items[row]);
         result.song_outputs.resize(result.song_outputs.size() + result.outputs, 0.0);
         windows_of.push_back(0);
       }
@@ -92,13 +86,29 @@ Predictions run_model(Module& model, data::Loader& loader, Device device,
         check(std::isfinite(value),
               "the model's output for item {} is {}: its weights are damaged, "
               "or its input is not finite",
-              batch.items[row], value);
+              items[row], value);
         result.window_outputs.push_back(value);
         result.song_outputs[std::size_t(song) * result.outputs + k] += value;
       }
     }
+  };
+
+  ProgressBar bar(label, loader.batches(), "batches");
+  loader.start_epoch(0);
+  data::Batch batch;
+  Download outputs;  // of the batch before, whose items are `items`: the device need not be waited for
+  std::vector<int> items;
+  for (long done = 0; loader.next(batch);) {
+    check_interrupted();
+    const Tensor y = model(batch.x);
+    result.outputs = static_cast<int>(y.dim(1));
+    Download coming(y);
+    if (!items.empty()) add(outputs, items);
+    outputs = std::move(coming);
+    items = batch.items;
     if (!label.empty()) bar.update(++done);
   }
+  if (!items.empty()) add(outputs, items);
   for (int song = 0; song < result.songs(); ++song)
     for (int k = 0; k < result.outputs; ++k)
       result.song_outputs[std::size_t(song) * result.outputs + k] /= windows_of[song];

@@ -26,10 +26,9 @@ struct Predictions {
   const double* window(int i) const { return window_outputs.data() + std::size_t(i) * outputs; }
 };
 
-// Runs the model in evaluation mode (and restores the mode it was in). Stops with Interrupted on
-// Ctrl-C. `label` names the progress bar; empty: none.
-Predictions run_model(Module& model, data::Loader& loader, Device device,
-                      const std::string& label = {});
+// Runs the model in evaluation mode (and restores the mode it was in) on the loader's device. Stops
+// with Interrupted on Ctrl-C. `label` names the progress bar; empty: none.
+Predictions run_model(Module& model, data::Loader& loader, const std::string& label = {});
 
 // Mean loss over songs: cross-entropy of the averaged logits (no smoothing, no class weights), or
 // the mean squared error of valence and arousal on 0-1.

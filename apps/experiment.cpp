@@ -282,9 +282,10 @@ std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_
   options.batch_size = std::max(64, *config.batch);
   options.width = spec.width;
   options.window_step = spec.window_step;
+  options.device = e.device;
   data::Loader loader(e.corpus.dataset, e.corpus.features, spec.statistics, spec.task, items,
                       options);
-  const Predictions predictions = run_model(trainer.model(), loader, e.device, label + part);
+  const Predictions predictions = run_model(trainer.model(), loader, label + part);
   const Evaluation result =
       evaluate(part, predictions, e.corpus.dataset, spec.task, spec.scale,
                fit_baseline(e.corpus.dataset, spec.task, split.train), linear);

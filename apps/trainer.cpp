@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "apps/augment.h"
 #include "apps/evaluate.h"
@@ -9,6 +10,7 @@
 #include "apps/progress.h"
 #include "apps/run_folder.h"
 #include "engine/checkpoint.h"
+#include "engine/transfer.h"
 
 namespace etude::apps {
 
@@ -79,9 +81,9 @@ class AveragedWeights {
 }  // namespace
 
 std::string where_it_runs(Device device) {
-  std::string text = to_string(device);
-  if (device.kind == DeviceKind::cpu) text += " " + chosen_isa();
-  return text;
+  if (device.kind == DeviceKind::cpu) return to_string(device) + " " + chosen_isa();
+  device.index = 0;  // the same bits on every GPU
+  return to_string(device);
 }
 
 Trainer::Trainer(const TrainJob& job) : job_(job) {
@@ -101,6 +103,7 @@ Trainer::Trainer(const TrainJob& job) : job_(job) {
   options.batch_size = std::min(*c.batch, n);
   options.width = *c.width;
   options.training = true;
+  options.device = job_.device;
   options.drop_last = true;  // a batch of one has no batch statistics
   options.seed = static_cast<std::uint64_t>(c.seed);
   if (*c.augment == "mel") options.augment = augment_mel;
@@ -138,11 +141,12 @@ void Trainer::restore() {
 }
 
 Tensor Trainer::loss(const data::Batch& batch, const Tensor& outputs) const {
-  if (job_.spec.task.regression()) return mse_loss(outputs, batch.targets.to(job_.device));
-  return cross_entropy(outputs, batch.labels.to(job_.device), cross_entropy_);
+  if (job_.spec.task.regression()) return mse_loss(outputs, batch.targets);
+  return cross_entropy(outputs, batch.labels, cross_entropy_);
 }
 
 void Trainer::optimizer_step() {
+  const Range range(job_.device, "optimizer");
   if (job_.config.clip_grad > 0) optimizer_->clip_gradients(job_.config.clip_grad);
   optimizer_->set_lr(*job_.config.lr * schedule_.factor(progress_.step));
   optimizer_->step();
@@ -153,6 +157,36 @@ void Trainer::optimizer_step() {
 
 bool Trainer::must_stop() const {
   return interrupted() || (job_.config.max_steps > 0 && progress_.step >= job_.config.max_steps);
+}
+
+// What a batch gave. It is looked at while the device works on the next one, so that neither waits
+// for the other.
+struct Trainer::StepResult {
+  Download loss, outputs;
+  std::vector<int> items;
+  Index step = 0;
+  double lr = 0;
+};
+
+void Trainer::account_for(const StepResult& result) {
+  if (result.items.empty()) return;
+  const double value = result.loss.item();
+  check(
+      std::isfinite(value),
+      "train: the loss became {} at epoch {}, step {} (learning rate {:.3g}); try a lower --lr, "
+      "--clip-grad 1, or a longer --warmup. What was saved before stays in {}",
+      value, progress_.epoch + 1, result.step, result.lr, job_.folder.string());
+  const auto n = static_cast<Index>(result.items.size());
+  progress_.loss_sum += value * static_cast<double>(n);
+  progress_.samples += n;
+  if (job_.spec.task.regression()) return;
+  const std::vector<float> logits = result.outputs.get<float>();
+  const int classes = job_.spec.task.outputs();
+  for (Index i = 0; i < n; ++i) {
+    const float* row = logits.data() + i * classes;
+    progress_.correct += std::max_element(row, row + classes) - row ==
+                         job_.spec.task.label(job_.dataset.items[result.items[i]]);
+  }
 }
 
 bool Trainer::train_epoch() {
@@ -166,41 +200,36 @@ bool Trainer::train_epoch() {
   optimizer_->zero_grad();
   train_->start_epoch(progress_.epoch);
   data::Batch batch;
-  for (int skipped = 0; skipped < progress_.batch; ++skipped) train_->next(batch);
-  while (progress_.batch < batches && train_->next(batch)) {
+  const auto next_batch = [&] {
+    const Range range(job_.device, "load");
+    return train_->next(batch);
+  };
+  for (int skipped = 0; skipped < progress_.batch; ++skipped) next_batch();
+  StepResult last;  // not yet accounted for
+  while (progress_.batch < batches && next_batch()) {
     const int first_of_group = progress_.batch / accumulate * accumulate;
     const int group = std::min(accumulate, batches - first_of_group);
-    const Tensor outputs = (*model_)(batch.x.to(job_.device));
-    const Tensor mean_loss = loss(batch, outputs);
-    const double value = mean_loss.item();
-    check(
-        std::isfinite(value),
-        "train: the loss became {} at epoch {}, step {} (learning rate {:.3g}); try a lower --lr, "
-        "--clip-grad 1, or a longer --warmup. What was saved before stays in {}",
-        value, progress_.epoch + 1, progress_.step + 1, optimizer_->lr(), job_.folder.string());
+    StepResult now{{}, {}, batch.items, progress_.step + 1, optimizer_->lr()};
+    Tensor mean_loss;
+    {
+      const Range range(job_.device, "forward");
+      const Tensor outputs = (*model_)(batch.x);
+      mean_loss = loss(batch, outputs);
+      now.loss = Download(mean_loss);
+      now.outputs = Download(outputs);
+    }
     backward(mean_loss, 1.0 / group);
-
-    const auto n = static_cast<Index>(batch.items.size());
-    progress_.loss_sum += value * static_cast<double>(n);
-    progress_.samples += n;
-    if (!job_.spec.task.regression()) {
-      const std::vector<float> logits = outputs.to_vector<float>();
-      const std::vector<std::int64_t> labels = batch.labels.to_vector<std::int64_t>();
-      const int classes = job_.spec.task.outputs();
-      for (Index i = 0; i < n; ++i) {
-        const float* row = logits.data() + i * classes;
-        progress_.correct += std::max_element(row, row + classes) - row == labels[i];
-      }
-    }
     ++progress_.batch;
-    if (progress_.batch - first_of_group == group) {
-      optimizer_step();
-      if (must_stop()) break;
-    }
-    bar.update(
-        progress_.batch,
-        fmt::format("loss {:.4f}", progress_.loss_sum / static_cast<double>(progress_.samples)));
+    const bool step = progress_.batch - first_of_group == group;
+    if (step) optimizer_step();
+    account_for(std::exchange(last, std::move(now)));
+    if (step && must_stop()) break;
+    if (progress_.samples > 0)
+      bar.update(
+          progress_.batch,
+          fmt::format("loss {:.4f}", progress_.loss_sum / static_cast<double>(progress_.samples)));
   }
+  account_for(last);
   progress_.seconds = seconds_before + seconds_since(start);
   return progress_.batch == batches;
 }
@@ -228,7 +257,7 @@ void Trainer::finish_epoch() {
   if (val_) {
     const AveragedWeights averaged(ema_);
     const Predictions predictions =
-        run_model(*model_, *val_, job_.device, job_.label + "validation");
+        run_model(*model_, *val_, job_.label + "validation");
     record.val_loss = mean_loss(predictions, job_.dataset, job_.spec.task);
     if (classification)
       record.val_accuracy = mean_accuracy(predictions, job_.dataset, job_.spec.task);

@@ -48,7 +48,9 @@ class Trainer {
   const Progress& progress() const { return progress_; }
 
  private:
+  struct StepResult;
   bool train_epoch();  // false: stopped within it, by signal or step limit
+  void account_for(const StepResult& result);
   Tensor loss(const data::Batch& batch, const Tensor& outputs) const;
   void optimizer_step();
   void finish_epoch();  // validation, records, checkpoints

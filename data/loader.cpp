@@ -4,12 +4,20 @@
 #include <future>
 #include <utility>
 
+#include "engine/transfer.h"
+
 namespace etude::data {
 namespace {
 
 // Where a sample is cut from: in training the start is drawn.
 struct Sample {
   int item = 0, start = 0;
+};
+
+// A batch on its way to the device.
+struct Coming {
+  Upload x, labels, targets;
+  std::vector<int> items;
 };
 
 // Starts of the evaluation windows over `frames` frames (loader.h).
@@ -35,7 +43,8 @@ struct Loader::Impl {
   Generator random;             // of the epoch
   bool started = false;
   int at = 0;                // the batch that next() gives
-  std::future<Batch> ahead;  // that batch, where there is one
+  std::future<Coming> ahead;  // that batch, where there is one
+  Coming given;               // the batch that next() gave last: its copy may be under way still
 
   Impl(const Dataset& data, const FeatureSet& set, const BandStatistics& statistics, Task the_task,
        std::vector<int> which, LoaderOptions the_options)
@@ -127,33 +136,39 @@ struct Loader::Impl {
     }
   }
 
-  Batch make(int index) const {
+  Coming make(int index) const {
     const int first = index * options.batch_size;
     const int n = std::min(options.batch_size, samples() - first);
-    Batch batch;
-    batch.x = Tensor({n, height, width, 1});
-    float* x = batch.x.data<float>();
-    std::vector<std::int64_t> labels;
-    std::vector<float> targets;
+    Tensor x = Tensor::host_for(options.device, {n, height, width, 1});
+    Tensor labels, targets;
+    Coming batch;
     for (int k = 0; k < n; ++k) {
       const Sample& window = windows[first + k];
-      float* sample = x + std::size_t(k) * height * width;
+      float* sample = x.data<float>() + std::size_t(k) * height * width;
       cut(window, sample);
       if (options.training && options.augment) {
         Generator own = sample_stream(window.item).fork(0);  // the crop used the stream itself
         options.augment(sample, height, width, own);
       }
-      const Item& item = dataset.items[window.item];
       batch.items.push_back(window.item);
-      if (item.affect) {
-        targets.push_back(static_cast<float>(item.affect->valence));
-        targets.push_back(static_cast<float>(item.affect->arousal));
-      }
-      if (!task.regression()) labels.push_back(task.label(item));
     }
-    if (!task.regression()) batch.labels = Tensor::from(labels, {n});
-    if (targets.size() == 2 * static_cast<std::size_t>(n))
-      batch.targets = Tensor::from(targets, {n, 2});
+    if (!task.regression()) {
+      labels = Tensor::host_for(options.device, {n}, DType::i64);
+      for (int k = 0; k < n; ++k)
+        labels.data<std::int64_t>()[k] = task.label(dataset.items[batch.items[k]]);
+    }
+    if (std::all_of(batch.items.begin(), batch.items.end(),
+                    [&](int item) { return dataset.items[item].affect.has_value(); })) {
+      targets = Tensor::host_for(options.device, {n, 2});
+      for (int k = 0; k < n; ++k) {
+        const Affect& affect = *dataset.items[batch.items[k]].affect;
+        targets.data<float>()[2 * k] = static_cast<float>(affect.valence);
+        targets.data<float>()[2 * k + 1] = static_cast<float>(affect.arousal);
+      }
+    }
+    batch.x = Upload(std::move(x), options.device);
+    batch.labels = Upload(std::move(labels), options.device);
+    batch.targets = Upload(std::move(targets), options.device);
     return batch;
   }
 
@@ -176,9 +191,10 @@ struct Loader::Impl {
     if (!started) start(0);
     if (at >= batches()) return false;
     check(ahead.valid(), "loader: the last batch failed; start an epoch");
-    batch = ahead.get();
+    given = ahead.get();
     ++at;
     make_ahead();
+    batch = {given.x.tensor(), given.labels.tensor(), given.targets.tensor(), given.items};
     return true;
   }
 };

@@ -57,6 +57,7 @@ struct BandStatistics {
 };
 BandStatistics fit_band_statistics(const FeatureSet& features, const std::vector<int>& train);
 
+// Tensors on the loader's device.
 struct Batch {
   Tensor x;                // [N, height, width, 1]
   Tensor labels;           // int64 [N], for classification
@@ -77,10 +78,12 @@ struct LoaderOptions {
   std::uint64_t seed = 0;
   double pad_value = 0;  // in standardised units
   Augment augment;       // training only; empty: none
+  Device device;         // where the batches go
 };
 
 // Batches for one epoch; the same seed, epoch and options give the same batches, whatever came
-// before: a run resumes exactly at the start of an epoch. One batch is made ahead in a thread.
+// before: a run resumes exactly at the start of an epoch. One batch is made ahead in a thread, in
+// pinned memory, and copied to the device while the batch before is worked on.
 //
 // training: every item once an epoch, in an order drawn from (seed, epoch), one crop of `width`
 // frames each at a start drawn from (seed, epoch, item) and uniform over its valid frames.

@@ -28,13 +28,16 @@ struct Options {
   bool poison = true;
   // The counting build's checks of every access.
   bool checks = true;
+  // Device memory is out of the host's reach but while kernels and copies run, as on a GPU of its
+  // own: a host that touches it ends with a message. Costs system calls for every launch.
+  bool guard_host = false;
   // Bytes of stack for each thread that waits at a barrier.
   std::size_t stack_bytes = 256 * 1024;
 };
 
 // From SIMT_ORDER=forward|reverse|random:SEED, SIMT_CP_ASYNC=deferred|eager, SIMT_THREADS=N,
-// SIMT_POISON=0|1, SIMT_CHECKS=0|1, SIMT_STACK=BYTES. Throws std::invalid_argument on anything
-// else.
+// SIMT_POISON=0|1, SIMT_CHECKS=0|1, SIMT_GUARD_HOST=0|1, SIMT_STACK=BYTES. Throws
+// std::invalid_argument on anything else.
 Options options_from_environment();
 
 Options options();  // at first those from the environment

@@ -1,8 +1,13 @@
 // The runtime API's errors are those of the real one.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "device_array.h"
 #include "kernels/simt/examples/examples.h"
@@ -110,6 +115,66 @@ TEST_CASE("memory") {
 #else
   CHECK(cudaFree(p) == cudaSuccess);
 #endif
+}
+
+namespace {
+// What a child process says on stderr that dies of `access`; empty if it lives.
+template <class F>
+std::string last_words(F access) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    access();
+    _exit(0);
+  }
+  ::close(ends[1]);
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? std::string() : text;
+}
+}  // namespace
+
+TEST_CASE("a host that touches device memory ends with a message, if asked for") {
+  const simt::Options before = simt::options();
+  simt::Options guarded = before;
+  guarded.guard_host = true;
+  const DeviceArray<float> x(std::vector<float>(100, 1.0f)), y(std::vector<float>(100, 2.0f));
+  const auto read_it = [&] {
+    const volatile float* p = x.get();
+    if (p[3] != 1.0f) std::abort();
+  };
+  CHECK(last_words(read_it).empty());
+  simt::set_options(guarded);
+  // Kernels and copies reach it as before.
+  const DeviceArray<float> z(100);
+  CHECK(examples::vector_add(100, x.get(), y.get(), z.get(), nullptr) == cudaSuccess);
+  CHECK(z.values() == std::vector<float>(100, 3.0f));
+  const std::string read = last_words(read_it);
+  CAPTURE(read);
+  CHECK(read.find("device memory, byte 12 of an allocation of 400 bytes") != std::string::npos);
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+  CHECK(read.find("the host reads") != std::string::npos);
+  const std::string write = last_words([&] { *static_cast<volatile float*>(x.get()) = 1; });
+  CAPTURE(write);
+  CHECK(write.find("the host writes to device memory, byte 0 of") != std::string::npos);
+#endif
+  // Managed memory is the host's too.
+  float* managed = nullptr;
+  REQUIRE(cudaMallocManaged(&managed, 4) == cudaSuccess);
+  *managed = 5;
+  CHECK(*managed == 5);
+  CHECK(cudaFree(managed) == cudaSuccess);
+  simt::set_options(before);
+  CHECK(z.values().front() == 3.0f);  // opens it again
+  read_it();
 }
 
 TEST_CASE("pinned host memory may be used by kernels") {

@@ -50,6 +50,7 @@ bool unpin(void* address) {
 namespace simt::cuda {
 
 using detail::Arena;
+using detail::DeviceAccess;
 using detail::DeviceState;
 
 namespace {
@@ -83,24 +84,30 @@ cudaError_t check_copy(void* to, std::size_t to_bytes, const void* from, std::si
 
 }  // namespace
 
-cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
+namespace {
+cudaError_t allocate(void** pointer, std::size_t bytes, bool managed) {
   if (!pointer) return fail(cudaErrorInvalidValue);
   if (bytes == 0) {
     *pointer = nullptr;
     return done();
   }
-  *pointer = Arena::get().allocate(bytes, options().poison);
+  const DeviceAccess access;
+  *pointer = Arena::get().allocate(bytes, options().poison, managed);
   return *pointer ? done() : fail(cudaErrorMemoryAllocation);
 }
+}  // namespace
+
+cudaError_t cudaMalloc(void** pointer, std::size_t bytes) { return allocate(pointer, bytes, false); }
 cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t) {
   return cudaMalloc(pointer, bytes);
 }
 cudaError_t cudaMallocManaged(void** pointer, std::size_t bytes, unsigned) {
-  return cudaMalloc(pointer, bytes);
+  return allocate(pointer, bytes, true);
 }
 
 cudaError_t cudaFree(void* pointer) {
   if (!pointer) return done();
+  const DeviceAccess access;
   switch (Arena::get().release(pointer)) {
     case Arena::Freed::Ok:
       return done();
@@ -165,6 +172,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   if (bytes == 0 || done() != cudaSuccess) return done();
   const cudaError_t error = check_copy(to, bytes, from, bytes, kind);
   if (error != cudaSuccess) return fail(error);
+  const DeviceAccess access;
   std::memmove(to, from, bytes);
   return done();
 }
@@ -180,6 +188,7 @@ cudaError_t cudaMemcpy2D(void* to, std::size_t to_pitch, const void* from, std::
   const cudaError_t error = check_copy(to, to_pitch * (height - 1) + width, from,
                                        from_pitch * (height - 1) + width, kind);
   if (error != cudaSuccess) return fail(error);
+  const DeviceAccess access;
   for (std::size_t row = 0; row < height; ++row)
     std::memmove(static_cast<char*>(to) + row * to_pitch,
                  static_cast<const char*>(from) + row * from_pitch, width);
@@ -195,6 +204,7 @@ cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {
   if (bytes == 0 || done() != cudaSuccess) return done();
   const cudaError_t error = check_side(to, bytes, true, false);
   if (error != cudaSuccess) return fail(error);
+  const DeviceAccess access;
   std::memset(to, value, bytes);
   return done();
 }

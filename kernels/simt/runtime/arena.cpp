@@ -13,6 +13,9 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#include "kernels/simt/runtime/fault.h"
+#include "kernels/simt/simt.h"
+
 namespace simt::detail {
 
 namespace {
@@ -94,7 +97,7 @@ std::uintptr_t Arena::take_range(std::size_t bytes) {
   return 0;
 }
 
-void* Arena::allocate(std::size_t bytes, bool poison) {
+void* Arena::allocate(std::size_t bytes, bool poison, bool managed) {
   const std::lock_guard lock(mutex_);
   if (bytes > total_ - used_ || count_ == kMaxAllocations) return nullptr;
   const std::size_t body = round_up(std::max<std::size_t>(bytes, 1), kAlign);
@@ -107,7 +110,7 @@ void* Arena::allocate(std::size_t bytes, bool poison) {
   }
   const std::uint32_t index = count_++;
   Allocation& a = allocations_[index];
-  a = {region + pages - body, region + pages - body + bytes, region, region + pages, true};
+  a = {region + pages - body, region + pages - body + bytes, region, region + pages, true, managed};
   show_to_asan(a.region, a.region_end);
   std::memset(reinterpret_cast<void*>(a.begin - kLeft), kCanary, kLeft);
   std::memset(reinterpret_cast<void*>(a.end), kCanary, a.region_end - a.end);
@@ -206,5 +209,31 @@ std::string Arena::check_red_zones() {
   }
   return found;
 }
+
+void Arena::open() {
+  const std::lock_guard lock(mutex_);
+  if (openings_++ > 0 || !closed_) return;
+  closed_ = false;
+  for (const auto& [begin, index] : live_) {
+    const Allocation& a = allocations_[index];
+    mprotect(reinterpret_cast<void*>(a.region), a.region_end - a.region, PROT_READ | PROT_WRITE);
+  }
+}
+
+void Arena::close(bool guard) {
+  const std::lock_guard lock(mutex_);
+  if (--openings_ > 0 || !guard) return;
+  closed_ = true;
+  mprotect(reinterpret_cast<void*>(base_), next_ - base_, PROT_NONE);
+  for (const auto& [begin, index] : live_) {
+    const Allocation& a = allocations_[index];
+    if (a.managed)
+      mprotect(reinterpret_cast<void*>(a.region), a.region_end - a.region, PROT_READ | PROT_WRITE);
+  }
+  watch_host();
+}
+
+DeviceAccess::DeviceAccess() { Arena::get().open(); }
+DeviceAccess::~DeviceAccess() { Arena::get().close(options().guard_host); }
 
 }  // namespace simt::detail

@@ -7,6 +7,8 @@
 // inaccessible page as that allows: an access beyond it faults at once, or hits a red zone of less
 // than 256 bytes, whose bytes are looked at after every kernel. Freed memory is inaccessible, and
 // its addresses are used again only when all others have been.
+//
+// With Options::guard_host all of it is inaccessible but while a DeviceAccess lives.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +23,7 @@ struct Allocation {
   std::uintptr_t begin, end;          // what the program asked for
   std::uintptr_t region, region_end;  // the pages
   bool live;
+  bool managed;  // the host may touch it, too
 };
 
 class Arena {
@@ -28,7 +31,7 @@ class Arena {
   static Arena& get();
 
   // Null if the device's memory is used up. Zero bytes get an address that may not be touched.
-  void* allocate(std::size_t bytes, bool poison);
+  void* allocate(std::size_t bytes, bool poison, bool managed = false);
   enum class Freed { Ok, Unknown, Overwritten };
   Freed release(void* pointer);
   void release_all();
@@ -51,6 +54,10 @@ class Arena {
   // The first red zone that was written to, described, or "". Mends it, so that it is told once.
   std::string check_red_zones();
 
+  // Calls of open() and close() pair up; any thread may make them (DeviceAccess does).
+  void open();
+  void close(bool guard);
+
  private:
   Arena();
   std::uintptr_t take_range(std::size_t bytes);
@@ -65,7 +72,18 @@ class Arena {
   std::uint32_t count_ = 1;
   std::map<std::uintptr_t, std::uintptr_t> free_ranges_;  // begin -> end
   std::map<std::uintptr_t, std::uint32_t> live_;          // begin of allocation -> index
+  int openings_ = 0;
+  bool closed_ = false;
   mutable std::mutex mutex_;
+};
+
+// While one lives, device memory may be touched: by kernels, copies, and the arena itself.
+class DeviceAccess {
+ public:
+  DeviceAccess();
+  ~DeviceAccess();
+  DeviceAccess(const DeviceAccess&) = delete;
+  DeviceAccess& operator=(const DeviceAccess&) = delete;
 };
 
 // NaN as float, double, half, bfloat16 and tf32, and as an integer an index far out of bounds.

@@ -10,6 +10,7 @@
 #endif
 
 #include "kernels/simt/runtime/arena.h"
+#include "kernels/simt/runtime/lines.h"
 #include "kernels/simt/runtime/worker.h"
 
 namespace simt::detail {
@@ -17,6 +18,7 @@ namespace simt::detail {
 namespace {
 
 struct sigaction previous_segv, previous_bus;
+struct sigaction before_watching;
 
 #if defined(__SANITIZE_ADDRESS__)
 // A sanitizer's report names the line; the rest is ours to say.
@@ -33,8 +35,7 @@ void say_where() {
   worker.report_fault();
 }
 
-void chain(int number, siginfo_t* info, void* raw) {
-  const struct sigaction& previous = number == SIGSEGV ? previous_segv : previous_bus;
+void chain(const struct sigaction& previous, int number, siginfo_t* info, void* raw) {
   if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(number, info, raw);
   if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
     return previous.sa_handler(number);
@@ -42,11 +43,36 @@ void chain(int number, siginfo_t* info, void* raw) {
   signal(number, SIG_DFL);
 }
 
+// The program ends here anyway, and the fault is the host's own access: more than a handler may do
+// otherwise is fair.
+void on_host_fault(int number, siginfo_t* info, void* raw) {
+  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  if (Arena::get().contains(address)) {
+    const char* verb = "touches";
+    const void* pc = nullptr;
+#if defined(__x86_64__)
+    const auto& registers = static_cast<ucontext_t*>(raw)->uc_mcontext;
+    verb = registers.gregs[REG_ERR] & 2 ? "writes to" : "reads";
+    pc = reinterpret_cast<const void*>(registers.gregs[REG_RIP]);
+#endif
+    const std::string what = Arena::get().describe(address);
+    std::fprintf(stderr, "simt: the host %s device memory, %s; a copy would be right", verb,
+                 what.c_str());
+    const void* const after[] = {static_cast<const char*>(pc) + 1};
+    if (pc)
+      for (const Line& line : lines_of(after))
+        if (!line.file.empty()) std::fprintf(stderr, " (%s:%d)", line.file.c_str(), line.line);
+    std::fputc('\n', stderr);
+  }
+  chain(before_watching, number, info, raw);
+}
+
 // A handler may do next to nothing. It notes the address and returns into land(), on a stack of
 // its own: from there on, this is ordinary code.
 void on_fault(int number, siginfo_t* info, void* raw) {
   Worker* const worker = Worker::running();
-  if (!worker) return chain(number, info, raw);
+  const struct sigaction& previous = number == SIGSEGV ? previous_segv : previous_bus;
+  if (!worker) return chain(previous, number, info, raw);
   auto& registers = static_cast<ucontext_t*>(raw)->uc_mcontext;
   Worker::Fault& fault = worker->fault;
   fault.address = info->si_addr;
@@ -68,7 +94,7 @@ void on_fault(int number, siginfo_t* info, void* raw) {
 #else
   (void)registers;
   (void)top;
-  chain(number, info, raw);
+  chain(previous, number, info, raw);
 #endif
 }
 
@@ -90,6 +116,18 @@ FaultHandler::FaultHandler() {
 FaultHandler::~FaultHandler() {
   sigaction(SIGSEGV, &previous_segv, nullptr);
   sigaction(SIGBUS, &previous_bus, nullptr);
+}
+
+// Whoever handles the signal in between (a test framework, for one test) takes the place again.
+void watch_host() {
+  struct sigaction now {};
+  sigaction(SIGSEGV, nullptr, &now);
+  if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_host_fault) return;
+  struct sigaction action {};
+  action.sa_sigaction = on_host_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGSEGV, &action, &before_watching);
 }
 
 SignalStack::SignalStack(char* memory) {

@@ -17,6 +17,10 @@ class FaultHandler {
   FaultHandler& operator=(const FaultHandler&) = delete;
 };
 
+// From now on, a host thread that touches device memory ends the program with a message (and the
+// handler that was there before). Called while no FaultHandler lives; costs little when called again.
+void watch_host();
+
 // While it lives, the calling host thread takes its signals on `memory`: a fibre's own stack may be
 // what overflowed.
 class SignalStack {

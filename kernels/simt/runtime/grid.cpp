@@ -208,6 +208,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
   // One kernel at a time, as if all streams were one.
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
+  const DeviceAccess access;
   Launch launch;
   launch.kernel = function;
   launch.run_thread = run_thread;

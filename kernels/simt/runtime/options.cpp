@@ -55,6 +55,8 @@ Options options_from_environment() {
     o.host_threads = static_cast<int>(number("SIMT_THREADS", text));
   if (const char* text = std::getenv("SIMT_POISON")) o.poison = number("SIMT_POISON", text) != 0;
   if (const char* text = std::getenv("SIMT_CHECKS")) o.checks = number("SIMT_CHECKS", text) != 0;
+  if (const char* text = std::getenv("SIMT_GUARD_HOST"))
+    o.guard_host = number("SIMT_GUARD_HOST", text) != 0;
   if (const char* text = std::getenv("SIMT_STACK")) o.stack_bytes = number("SIMT_STACK", text);
   return o;
 }
