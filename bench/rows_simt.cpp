@@ -17,6 +17,7 @@ namespace {
 
 constexpr Device device{DeviceKind::simt};
 constexpr Index n = 256;
+constexpr Conv2dShape problem{n, 1, 1, n, n, 1, 1};
 
 std::function<void()> example() {
   return [a = random_tensor({n, n}).to(device), b = random_tensor({n, n}).to(device),
@@ -29,11 +30,13 @@ std::function<void()> example() {
 
 std::function<void()> linear() {
   return [x = random_tensor({n, n}).to(device), w = random_tensor({n, n}).to(device),
-          y = Tensor({n, n}, DType::f32, device)] {
-    const Conv2dShape p{n, 1, 1, n, n, 1, 1};
+          y = Tensor({n, n}, DType::f32, device),
+          work = Tensor(
+              {static_cast<Index>(kernels_for<float>(device).conv2d_forward_workspace(problem))},
+              DType::u8, device)] {
     const Kernels<float>& k = kernels_for<float>(device);
-    k.conv2d_forward(current_stream(device), p, x.data<float>(), w.data<float>(), nullptr, false,
-                     y.data<float>(), nullptr);
+    k.conv2d_forward(current_stream(device), problem, x.data<float>(), w.data<float>(), nullptr,
+                     false, y.data<float>(), work.data<std::uint8_t>());
     synchronize(device);
   };
 }
