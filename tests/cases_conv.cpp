@@ -128,6 +128,23 @@ std::vector<Case> conv_cases() {
       {{1, 9, 10, 36, 24, 2, 2, 3, 3}, true},               // phases without taps
       {{4, 64, 64, 36, 36, 1, 1}, true},                    // enough rows for the largest tiles
       {{1, 4, 4, 512, 40, 3, 3, 1, 1, 1, 1}, true, true},   // long sums, few of them
+      // Few channels: each block size of the direct kernels, tiles of every shape, several channel
+      // stages, runs of taps, strides of which each phase is a problem of its own.
+      {{1, 9, 33, 16, 16, 3, 3, 1, 1, 1, 1}, true, true},
+      {{2, 6, 14, 12, 12, 3, 3, 1, 1, 1, 1}, true},
+      {{5, 6, 5, 8, 7, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 10, 34, 1, 64, 3, 3, 1, 1, 1, 1}, true, true},
+      {{3, 128, 64, 1, 64, 3, 3, 1, 1, 1, 1}, true},  // several tiles a slice
+      {{1, 9, 33, 64, 5, 3, 3, 1, 1, 1, 1}, true, true},
+      {{1, 5, 38, 13, 11, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 16, 40, 2, 20, 3, 3, 1, 1, 1, 1}},
+      {{2, 16, 12, 2, 20, 5, 5, 1, 1, 2, 2}, true},
+      {{1, 8, 40, 4, 9, 1, 9, 1, 1, 0, 4}, true},
+      {{1, 18, 35, 3, 64, 7, 7, 2, 2, 3, 3}, true, true},
+      {{2, 20, 21, 10, 10, 3, 3, 2, 2, 1, 1}, true},
+      {{1, 16, 19, 16, 10, 5, 4, 2, 3, 2, 1}, true},
+      {{1, 20, 18, 3, 10, 3, 3, 1, 1, 3, 3, 3, 3}, true},
+      {{1, 21, 40, 6, 12, 3, 3, 2, 1, 1, 2, 1, 2}, true, true},
   };
   std::vector<Case> cases;
   for (const Problem& p : problems) cases.push_back(conv2d_case(p.shape, p.bias, p.relu));

@@ -21,6 +21,8 @@
 namespace etude::ETUDE_BACKEND {
 
 struct BatchNormTiling {
+  // The kernels ask for __launch_bounds__(256, 2): told less, ptxas gives up loads in flight, or
+  // spills, for a third or fourth block on an SM, which memory-bound kernels do not need.
   static constexpr int kThreads = 256;
   static constexpr int kTileVectors = 32;  // at most
 

@@ -10,11 +10,11 @@
 // does all of that, a block having all rows of its channels. Evaluation needs no sum for dx, so one
 // pass does everything but the merge. Threads and slices: see batch_norm.h.
 //
-// Shared memory: 8 KB for the sums of a block's threads; 2 KB for the factors of a tile.
+// Shared memory: 8 KB for the sums of a block's threads, 2 KB for the factors of a tile.
 // FLOPs: 4 an element for the sums, 5 for dx. Bytes, in tensors like x: training 5 (x, dy; x, dy,
-// dx), with ReLU 7 (y twice, or dresidual written and read instead of dy and y again); evaluation
-// 3, with ReLU 4, with dresidual one more. Bound by memory: the floor is 20 bytes an element /
-// bandwidth.
+// dx), with ReLU 7 (y twice, or dresidual written and read instead of dy and y again), with few
+// rows 3 or 4 as in evaluation; there dresidual is one more. Bound by memory: 20 bytes an element /
+// bandwidth is the floor, 210 MB or 63 us at 3350 GB/s for 10 channels of a million rows.
 //
 // Deterministic: all cuts and orders depend on the shape only; no atomics.
 #include <cmath>

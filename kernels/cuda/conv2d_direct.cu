@@ -3,30 +3,34 @@
 //   y[n,i,j,o] = bias[o] + sum over r,s,c of x[n, i stride + r step + first, ..., c] w[o,r,s,c]
 //   (then ReLU)
 //
-// With C <= 16 an implicit matrix product has an inner dimension of a few dozen and tiles mostly
-// empty. Here the inputs of a tile of outputs, halo included, and the filters lie in shared memory,
-// and each thread computes 2 x 4 outputs (two rows, four columns) of KT output channels:
+// With few channels the tiles of an implicit matrix product are mostly empty. Here the inputs of a
+// tile of outputs, halo included, and the filters lie in shared memory, and each thread computes
+// 2 x 4 pixels (two rows, four columns) of KT output channels:
 //
-//   block   512 output pixels (tw x th of each of `images` images; the shape that leaves the fewest
-//           empty) x groups KT output channels
-//   threads 64 for the pixels x groups; a warp's filters are the same for all its lanes
-//   loop    r, c, then runs of up to four taps whose columns fill one aligned group of four: a run
-//           loads 2 x 8 inputs as four 128-bit words and its taps' filters as KT / 4 broadcast
-//           ones each, for 8 KT FMAs a tap. 3x3 with stride 1 (kUnit) has a loop of its own.
+//   block    512 pixels (th x tw of each of `images` images, whatever leaves the fewest empty) x
+//            `groups` times KT output channels; all output channels fastest in the grid, so that
+//            blocks with the same inputs run at about the same time
+//   threads  64 for the pixels x groups; a warp's filters are the same for all its lanes
+//   loop     r, then runs of taps that share an aligned group of four columns (conv2d_direct.h),
+//            then c: 2 x 8 inputs as four 128-bit loads, KT / 4 broadcast ones a tap for the
+//            filters, and 8 KT FMAs a tap. S = 3 with stride 1 (kUnit) has one run, whose three
+//            taps the compiler knows.
 //
-// Channels pass through shared memory in stages (all at once up to 15; 8 at a time where C is a
-// multiple of 8, which are whole sectors). Outputs return through shared memory so that the stores
-// of a warp are contiguous.
+// Channels pass through shared memory all at once up to 15, in stages of eight where C is a
+// multiple of it (whole sectors), in halves where they do not fit. Outputs return the same way:
+// a warp's stores are contiguous, 128 bits wide where four pixels or the channels are so aligned.
 //
-// Shared memory: 4 (planes of the halo tile + R S C KT groups) bytes, at most 48 KB: 31 KB for
-// 10 -> 10, 3x3. Registers: 8 KT accumulators.
+// Shared memory: 4 (C planes of the halo tile + R S C KT groups) bytes, at most 48 KB; 31 KB for
+// 10 -> 10, 3x3. Registers: 8 KT accumulators and about 65 more.
 // FLOPs: 2 N P Q K R S C; bytes: 4 (1.2 N H W C + N P Q K), where 1.2 is the halo of 18 x 34 around
-// 16 x 32. 10 -> 10 has 22 FLOP a byte: bound by memory where a GPU has more (RTX 4090: 82), by FMA
-// issue where it has less (A100: 10). 1 -> 10 is bound by memory everywhere. Of the instructions of
-// the inner loop about 92 % are FMAs, and an SM's shared memory delivers 128 bytes a cycle to 128
-// FMA lanes: 8 pixels a thread keep it at 70 % of that; 4 would need 120 %.
+// 16 x 32. 10 -> 10 has 20 FLOP a byte: bound by memory where a GPU has more (RTX 4090: 82), by FMA
+// issue where it has less (A100: 10). 1 -> 10 and 1 -> 64 (4 FLOP a byte) are bound by memory
+// everywhere. Of the instructions of the inner loop 91 to 94 % are FMAs (KT = 4: 89 %). If shared
+// memory delivers 128 bytes a cycle to the registers of an SM with 128 FMA lanes, the loads of that
+// loop take 77 % of the time of its FMAs for KT = 10, 83 % for 8, 117 % for 4; with four pixels a
+// thread instead of eight, 127 % for KT = 10.
 //
-// Determinism: one thread sums one output, in the order r, c, s.
+// Determinism: one thread sums one output, in the order: stages of c, r, runs of s, c, s.
 // The idea of pixels x channels in registers with filters as broadcasts is that of cuda-convnet
 // (A. Krizhevsky, 2012).
 #include <cstdint>
@@ -51,7 +55,8 @@ struct DirectPlan {
   unsigned taps;         // which columns of the runs are taps: four bits a run
   int filter_size;       // floats in front of the tile
   int tiles_p, tiles_q;
-  int vector;  // floats in a store
+  bool quads;  // four pixels are contiguous, aligned floats of y
+  int vector;  // floats in a store otherwise
   std::size_t shared_bytes;
   Index blocks;
 };
@@ -159,20 +164,21 @@ __device__ inline void add_taps(float (&sum)[2][4][KT], const GatherConv& g, con
   }
 }
 
-// Copies `cols` pixels of `channels` floats each from the stage (quads of pixels, 4 floats apart)
-// to y, by one warp.
+// Copies `items` of `floats` each from the stage, where 4 floats separate groups of
+// 2^log_group items, to y, by one warp. An item is a pixel, or four where those lie side by side.
 template <class Vector>
-__device__ inline void store_row(float* y, int y_q, const float* stage, int stage_channels,
-                                 int cols, int channels) {
+__device__ inline void store_row(float* y, int y_stride, const float* stage, int stage_stride,
+                                 int log_group, int items, int floats) {
   constexpr int kVector = sizeof(Vector) / sizeof(float);
-  const int lane = static_cast<int>(threadIdx.x) % 32, units = channels / kVector;
-  const int next_pixel = 32 / units, next_unit = 32 % units;
-  int pixel = lane / units, unit = lane % units;
-  while (pixel < cols) {
-    *reinterpret_cast<Vector*>(y + pixel * y_q + unit * kVector) = *reinterpret_cast<const Vector*>(
-        stage + pixel * stage_channels + pixel / 4 * 4 + unit * kVector);
-    pixel += next_pixel, unit += next_unit;
-    if (unit >= units) unit -= units, ++pixel;
+  const int lane = static_cast<int>(threadIdx.x) % 32, units = floats / kVector;
+  const int next_item = 32 / units, next_unit = 32 % units;
+  int item = lane / units, unit = lane % units;
+  while (item < items) {
+    const float* const from = stage + item * stage_stride + (item >> log_group) * 4;
+    reinterpret_cast<Vector*>(y + item * y_stride)[unit] =
+        reinterpret_cast<const Vector*>(from)[unit];
+    item += next_item, unit += next_unit;
+    if (unit >= units) unit -= units, ++item;
   }
 }
 
@@ -252,12 +258,14 @@ __global__ void __launch_bounds__(256, KT <= 8 ? 2 : 1)
       float* const to = y + n * g.y_n + i * g.y_p + j0 * g.y_q + k0;
       const float* const from = shared + row * row_size;
       const int y_q = static_cast<int>(g.y_q);
-      if (plan.vector == 4)
-        store_row<float4>(to, y_q, from, ks, cols, channels);
+      if (plan.quads)
+        store_row<float4>(to, 4 * y_q, from, 4 * ks, 0, cols / 4, 4 * ks);
+      else if (plan.vector == 4)
+        store_row<float4>(to, y_q, from, ks, 2, cols, channels);
       else if (plan.vector == 2)
-        store_row<float2>(to, y_q, from, ks, cols, channels);
+        store_row<float2>(to, y_q, from, ks, 2, cols, channels);
       else
-        store_row<float>(to, y_q, from, ks, cols, channels);
+        store_row<float>(to, y_q, from, ks, 2, cols, channels);
     }
   }
 }
@@ -320,11 +328,14 @@ void direct_gather(Stream s, const GatherConv& g, const float* x, const float* w
                    bool relu, float* y) {
   DirectPlan plan;
   if (!make_plan(g, plan)) throw std::logic_error("conv2d: no direct kernel for this shape");
-  const auto divisible = [&](int v) {
-    return g.k % v == 0 && g.y_q % v == 0 && g.y_p % v == 0 && g.y_n % v == 0 &&
+  const auto rows_divisible = [&](int v) {
+    return g.y_p % v == 0 && g.y_n % v == 0 &&
            reinterpret_cast<std::uintptr_t>(y) % (4 * static_cast<unsigned>(v)) == 0;
   };
-  plan.vector = divisible(4) ? 4 : divisible(2) ? 2 : 1;
+  plan.quads = g.y_q == g.k && plan.groups * plan.kt == g.k && g.q % 4 == 0 && rows_divisible(4);
+  plan.vector = 1;
+  for (const int v : {2, 4})
+    if (g.k % v == 0 && g.y_q % v == 0 && rows_divisible(v)) plan.vector = v;
   const auto run = [&](auto* kernel) {
     ETUDE_CUDA(launch({.grid = static_cast<unsigned>(plan.blocks),
                        .block = static_cast<unsigned>(plan.groups * kPixelThreads),

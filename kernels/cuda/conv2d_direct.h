@@ -43,18 +43,21 @@ inline int log2_up(int n) {
   return log;
 }
 
-// The shape that needs the fewest tiles; the widest of those.
+// The shape that needs the fewest tiles; of those the least empty, then the widest.
 inline TileChoice choose_tile(int n, int p, int q, int log_pixels) {
   TileChoice best{};
+  Index best_covered = 0;
   for (int tw = 5; tw >= 2; --tw) {
     // Narrow tiles need eight rows of one image to keep out of each other's banks.
     const int th = min_of(log_pixels - tw, max_of(log2_up(p), tw == 5 ? 0 : 3));
     const int images = 1 << (log_pixels - tw - th);
     const int tiles_p = ceil_div(p, 1 << th), tiles_q = ceil_div(q, 1 << tw);
     const Index count = Index{tiles_p} * tiles_q * ceil_div(n, images);
-    if (best.count != 0 && count >= best.count) continue;
-    const bool full_enough = 4 * Index{p} * q >= Index{tiles_p} * tiles_q << (tw + th);
-    best = {tw, th, images, tiles_p, tiles_q, count, full_enough};
+    const Index covered = Index{tiles_p} * tiles_q << (tw + th);  // of one image
+    if (best.count != 0 && (count > best.count || (count == best.count && covered >= best_covered)))
+      continue;
+    best = {tw, th, images, tiles_p, tiles_q, count, 4 * Index{p} * q >= covered};
+    best_covered = covered;
   }
   return best;
 }

@@ -23,13 +23,15 @@ __device__ __forceinline__ float log_of(float energy, LogScale scale, float floo
 
 // Where the power of bin k of the block's frame f lies: a row a bin, so that the lanes of a filter
 // read side by side. Within a row the frames are permuted, so that lanes which hold neighbouring
-// bins of one frame, as they do after the transform, hit different banks too.
+// bins of one frame, as they do after the transform, hit different banks too. The permutation
+// repeats every kLanes bins.
 template <int N>
 __device__ __forceinline__ int power_index(int k, int f) {
   using Shape = FftShape<N>;
   constexpr int kFrames = Shape::kFrames, kWarpFrames = max_of(1, 32 / Shape::kLanes);
-  constexpr int kRows = 32 / kFrames;  // in the 32 banks
-  return k * kFrames + (f ^ k / kRows % (kFrames / kWarpFrames) * kWarpFrames);
+  constexpr unsigned kRows = 32 / kFrames;  // in the 32 banks
+  const unsigned turn = static_cast<unsigned>(k) / kRows % (kFrames / kWarpFrames);
+  return k * kFrames + (f ^ static_cast<int>(turn) * kWarpFrames);
 }
 
 template <int N>
@@ -50,31 +52,46 @@ __global__ void __launch_bounds__(FftShape<N>::kThreads, FftShape<N>::kBlocks)
     load_frame<N>(p, x, window, min_of(row0 + f, p.rows - 1), t, own, v);
     const float2 middle = real_transform<N>(t, own, twiddles, v);
     __syncthreads();  // the power takes the place of the exchange
+    float* const up = shared + power_index<N>(t, f);
+    float* const down = shared + power_index<N>(N / 2 - t, f);
 #pragma unroll
     for (int i = 0; i < kP / 2; ++i) {
-      const int k = t + Shape::kLanes * i;
       const float2 low = v[i], high = v[kP / 2 + i];
-      shared[power_index<N>(k, f)] = fmaf(low.x, low.x, low.y * low.y);
-      shared[power_index<N>(N / 2 - k, f)] = fmaf(high.x, high.x, high.y * high.y);
+      up[i * Shape::kLanes * kFrames] = fmaf(low.x, low.x, low.y * low.y);
+      down[-i * Shape::kLanes * kFrames] = fmaf(high.x, high.x, high.y * high.y);
     }
     if (t == 0) shared[power_index<N>(N / 4, f)] = fmaf(middle.x, middle.x, middle.y * middle.y);
     __syncthreads();
   }
 
   // A lane is a frame of one of kSlots filters; a block's warps take turns with the filters. Slot c
-  // starts at a bin that is c modulo kSlots, so that the slots' rows always lie in different banks.
+  // takes the rows of a group of kSlots in the order c, c + 1, ..., so that the slots' rows always
+  // lie in different banks.
   constexpr int kSlots = 32 / kFrames;
-  const int f = thread % kFrames, slot = thread / kFrames;
+  const int f = thread % kFrames, filter = thread / kFrames;
   const int row = row0 + f;
   if (row >= p.rows) return;
   const int clip = row / p.frames;
   float* out = y + Index{clip} * mel.n_mels * p.frames + (row - clip * p.frames);
-  for (int m = slot; m < mel.n_mels; m += Shape::kThreads / kFrames) {
-    const int first = mel.first[m], end = first + mel.count[m];
+  for (int m = filter; m < mel.n_mels; m += Shape::kThreads / kFrames) {
+    const int first = mel.first[m], count = mel.count[m];
     const float* weights = mel.weights + mel.offset[m] - first;
     float energy = 0.0f;
-    for (int k = first - ((first - slot) & (kSlots - 1)); k < end; ++k)
-      if (k >= first) energy = fmaf(weights[k], shared[power_index<N>(k, f)], energy);
+    for (int k0 = first / kSlots * kSlots; k0 < first + count; k0 += kSlots) {
+      const float* rows = shared + power_index<N>(k0, f);
+      float weight[kSlots], power[kSlots];
+#pragma unroll
+      for (int u = 0; u < kSlots; ++u) {
+        const int r = (filter + u) % kSlots;
+        weight[u] = power[u] = 0.0f;
+        if (k0 + r >= first && k0 + r < first + count) {
+          weight[u] = weights[k0 + r];
+          power[u] = rows[r * kFrames];
+        }
+      }
+#pragma unroll
+      for (int u = 0; u < kSlots; ++u) energy = fmaf(weight[u], power[u], energy);
+    }
     out[Index{m} * p.frames] = log_of(energy, mel.scale, mel.floor);
   }
 }

@@ -206,8 +206,8 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
   for_each_window(
       t, d, place, kWidth,
       [&](int k, bool covered, Index at, int tap_here) {
-        tap[k] = covered ? tap_here : -1;
-        g[k] = splat<kWidth>(0);
+        tap[k] = tap_here;
+        g[k] = splat<kWidth>(0);  // where nothing covers, it adds that, or nothing
 #pragma unroll
         for (int j = 0; j < kWidth; ++j) winner[k][j] = 0;
         if (!covered) return;

@@ -32,6 +32,7 @@ struct Divisor {
   __device__ int ceil(int n) const { return floor(n + divisor - 1); }
 };
 
+// The number of blocks beside it in __launch_bounds__ is one that costs no load in flight.
 inline constexpr int kPoolThreads = 256, kPoolRows = 4;
 
 struct PoolTiling {
