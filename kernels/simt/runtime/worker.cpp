@@ -66,6 +66,7 @@ void Worker::run(Launch& launch) {
 
 void Worker::set_up(Launch& launch) {
   launch_ = &launch;
+  last_array_ = nullptr;
   count_ = launch.threads;
   const cuda::dim3 b = launch.block;
   if (threads_.size() < count_) threads_.resize(count_);
@@ -354,8 +355,11 @@ bool Worker::is_shared(const void* address, std::size_t bytes) const {
   if (!tls_ || launch_->module->arrays.empty()) return true;  // stripped: cannot tell
   if (p < tls_ || p >= tls_ + launch_->module->tls_bytes) return false;
   const auto offset = static_cast<std::size_t>(p - tls_);
-  const SharedArray* array = launch_->module->array_at(offset);
-  return array && offset + bytes <= array->offset + array->bytes;
+  // Mostly it is in the array that the last one was in.
+  if (!last_array_ || offset < last_array_->offset ||
+      offset >= last_array_->offset + last_array_->bytes)
+    last_array_ = launch_->module->array_at(offset);
+  return last_array_ && offset + bytes <= last_array_->offset + last_array_->bytes;
 }
 
 namespace {

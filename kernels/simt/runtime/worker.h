@@ -179,6 +179,7 @@ class Worker {
   Stack* fresh_ = nullptr;  // for the loop that is about to begin on it
   DynamicShared dynamic_;
   const char* tls_ = nullptr;                          // of the kernel's module
+  mutable const SharedArray* last_array_ = nullptr;    // that is_shared() found
   std::vector<std::pair<char*, std::size_t>> arrays_;  // this host thread's, to be poisoned
   Context host_;
   void* host_asan_ = nullptr;
