@@ -4,6 +4,7 @@
 
 #include "apps/commands.h"
 #include "apps/cross_validation.h"
+#include "apps/device_choice.h"
 #include "apps/experiment.h"
 #include "apps/linear_floor.h"
 #include "apps/option_check.h"
@@ -117,7 +118,7 @@ int eval(const Options& options) {
     return exit_done;
   }
   if (options.threads > 0) set_num_threads(options.threads);
-  const Device device = parse_device(options.device);
+  const Device device = choose_device(options.device);
   const LoadedModel loaded = load_model(options.run, device);
   check(fs::is_directory(options.run), "eval: {} is not a run folder", options.run);
   const ModelSpec& spec = loaded.spec;

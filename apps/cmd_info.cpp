@@ -8,6 +8,7 @@
 #include "apps/version.h"
 #include "engine/device.h"
 #include "engine/error.h"
+#include "kernels/vendor/loader.h"
 
 namespace etude::apps {
 
@@ -21,22 +22,29 @@ struct DeviceLine {
 
 std::vector<DeviceLine> device_lines() {
   std::vector<DeviceLine> lines;
-  const auto available = available_devices();
-  for (const Device device : available) {
-    const Kernels<float>& table = kernels_for<float>(device);
-    lines.push_back({to_string(device), true, std::string("kernels ") + table.name});
-  }
-  for (const char* name : {"cpu", "cuda", "simt", "reference"}) {
+  for (const Device device : available_devices())
+    lines.push_back({to_string(device), true,
+                     fmt::format("kernels {}; {}", kernels_for<float>(device).name,
+                                 describe(device))});
+  for (const DeviceKind kind : {DeviceKind::cuda, DeviceKind::simt}) {
+    const std::string name = to_string(Device{kind});
     const bool listed = std::any_of(lines.begin(), lines.end(), [&](const DeviceLine& line) {
-      return line.name == name || line.name.rfind(std::string(name) + ":", 0) == 0;
+      return line.name == name || line.name.rfind(name + ":", 0) == 0;
     });
-    if (listed) continue;
-    try {
-      parse_device(name);  // present, but not offered by itself
-      lines.push_back({name, true, "on request"});
-    } catch (const Error& e) {
-      lines.push_back({name, false, e.what()});
-    }
+    if (!listed) lines.push_back({name, false, device_problem({kind})});
+  }
+  return lines;
+}
+
+// NVIDIA's libraries: name and version, and why one cannot be used.
+std::vector<std::pair<std::string, std::string>> vendor_lines() {
+  const Vendor& library = vendor();
+  if (!library.table) return {{"libetude-vendor", library.problem}};
+  std::vector<std::pair<std::string, std::string>> lines;
+  for (int i = 0; i < library.table->libraries; ++i) {
+    const std::string name = library.table->library_name(i);
+    const char* problem = library.table->library_problem(i);
+    lines.emplace_back(name, problem ? problem : "ready");
   }
   return lines;
 }
@@ -55,6 +63,7 @@ int info(bool as_json) {
     json["instruction_set"] = chosen_isa();
     json["threads"] = num_threads();
     for (const auto& [name, text] : library_versions()) json["libraries"][name] = text;
+    for (const auto& [name, text] : vendor_lines()) json["vendor"][name] = text;
     fmt::print("{}\n", json.dump(2));
     return exit_done;
   }
@@ -71,6 +80,8 @@ int info(bool as_json) {
              others);
   fmt::print("threads          {} (results do not depend on it)\n\nlibraries\n", num_threads());
   for (const auto& [name, text] : library_versions()) fmt::print("  {:<15}{}\n", name, text);
+  fmt::print("\nvendor libraries (benchmarks, linear layers on request)\n");
+  for (const auto& [name, text] : vendor_lines()) fmt::print("  {}: {}\n", name, text);
   return exit_done;
 }
 

@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/defaults.h"
+#include "apps/device_choice.h"
 #include "apps/json.h"
 #include "apps/progress.h"
 #include "apps/usage.h"
@@ -28,7 +29,7 @@ int mel(const Options& options) {
   check_usage(out.empty() || out.extension() == ".npy" || out.extension() == ".png",
               "mel --out {}: expected a name that ends in .npy or .png", options.out);
   const data::MelSettings settings = resolve_mel(options.config, {});
-  const data::MelFrontEnd front_end(settings, parse_device(options.device));
+  const data::MelFrontEnd front_end(settings, choose_device(options.device));
   for (const auto& text : front_end.warnings()) note("warning: " + text);
   const data::Audio audio = data::load_audio(
       options.file, {.sample_rate = settings.sample_rate, .strict = options.strict});

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/device_choice.h"
 #include "apps/evaluate.h"
 #include "apps/json.h"
 #include "apps/model_spec.h"
@@ -136,7 +137,7 @@ void print_answer(const Json& json) {
 
 int predict(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
-  const Device device = parse_device(options.device);
+  const Device device = choose_device(options.device);
   const LoadedModel loaded = load_model(options.run, device);
   check(loaded.spec.mel.has_value(),
         "predict: {} was trained on images; predict takes audio files (use `etude eval --data`)",

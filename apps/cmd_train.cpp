@@ -42,7 +42,6 @@ int train(TrainConfig config) {
   }
   check_place(config.out);
   const Experiment experiment = open_experiment(std::move(config));
-  note(fmt::format("device: {}", to_string(experiment.device)));
   if (!experiment.config.cv.empty()) {
     const std::vector<data::Split> splits = make_experiment_folds(experiment);
     write_cv_config(folder.path(), experiment);

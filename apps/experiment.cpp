@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "apps/device_choice.h"
 #include "apps/interrupt.h"
 #include "apps/linear_floor.h"
 #include "apps/progress.h"
@@ -157,7 +158,9 @@ data::FeatureSet prepare_with_progress(const data::Dataset& dataset, const std::
 Experiment open_experiment(TrainConfig config) {
   Experiment e;
   if (config.threads > 0) set_num_threads(config.threads);
-  e.device = parse_device(config.device);
+  if (!config.resume && config.given.count("linear-provider") == 0)
+    config.linear_provider = default_linear_provider();
+  e.device = choose_device(config.device, config.linear_provider);
   for (std::string& root : config.data) root = absolute(root);
   for (std::string* path : {&config.groups, &config.split_file, &config.init})
     *path = absolute(*path);

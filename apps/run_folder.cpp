@@ -8,6 +8,7 @@
 
 #include "apps/trainer.h"
 #include "apps/version.h"
+#include "engine/linear_provider.h"
 
 namespace etude::apps {
 
@@ -117,6 +118,8 @@ Json environment_json(Device device) {
   for (const auto& [name, version_text] : library_versions()) libraries[name] = version_text;
   return {{"etude", version()},
           {"device", to_string(device)},
+          {"device_name", describe(device)},
+          {"linear_provider", to_string(linear_provider(device))},
           {"instruction_set", chosen_isa()},
           {"threads", num_threads()},
           {"libraries", libraries}};

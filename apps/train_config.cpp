@@ -105,6 +105,10 @@ void visit_fields(Config& c, F&& f) {
   f("seed", c.seed, "Run", "Seed of everything random", any);
   f("threads", c.threads, "Run", "CPU threads; 0: all. Results do not depend on it", not_negative);
   f("device", c.device, "Run", "auto, cpu, reference, cuda[:n] or simt", any);
+  f("linear-provider", c.linear_provider, "Run",
+    "Who computes linear layers: own kernels, or cuBLAS on a CUDA device (then the bits are those of "
+    "one kind of GPU) [$ETUDE_LINEAR]",
+    IsMember(Words{"own", "cublas"}));
   f("max-steps", c.max_steps, "Run", "Stop after so many optimiser steps in all, ready to --resume",
     not_negative);
 }

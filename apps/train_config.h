@@ -72,6 +72,7 @@ struct TrainConfig {
   std::int64_t seed = 0;
   int threads = 0;  // 0: all
   std::string device = "auto";
+  std::string linear_provider = "own";  // own, cublas
   std::int64_t max_steps = 0;  // stop after so many optimiser steps, as if interrupted
 
   std::set<std::string> given;  // the keys set on the command line or in a config file

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "apps/augment.h"
+#include "apps/device_choice.h"
 #include "apps/evaluate.h"
 #include "apps/interrupt.h"
 #include "apps/progress.h"
@@ -90,12 +91,6 @@ class AveragedWeights {
 };
 
 }  // namespace
-
-std::string where_it_runs(Device device) {
-  if (device.kind == DeviceKind::cpu) return to_string(device) + " " + chosen_isa();
-  device.index = 0;  // the same bits on every GPU
-  return to_string(device);
-}
 
 Trainer::Trainer(const TrainJob& job) : job_(job) {
   const TrainConfig& c = job_.config;

@@ -71,7 +71,4 @@ class Trainer {
   Progress progress_;
 };
 
-// "cpu avx512": what decides about the bits of a result.
-std::string where_it_runs(Device device);
-
 }  // namespace etude::apps

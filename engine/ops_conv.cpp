@@ -1,5 +1,6 @@
 // Convolution and the linear layer.
 #include "engine/dispatch.h"
+#include "engine/linear_provider.h"
 #include "engine/ops.h"
 
 namespace etude {
@@ -91,6 +92,8 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
     check(bias.size() == w.dim(0), "linear: expected a bias [{}], got {}", w.dim(0),
           to_string(bias.shape()));
   }
+  if (x.dtype() == DType::f32 && linear_provider(x.device()) == LinearProvider::cublas)
+    return vendor_linear(x, w, bias);
   const Conv2dShape p{x.dim(0), 1, 1, x.dim(1), w.dim(0), 1, 1};
   return convolve("linear", x, w, bias, p, false, {p.n, p.k});
 }
