@@ -6,6 +6,7 @@
 #include "apps/commands.h"
 #include "apps/experiment.h"
 #include "apps/interrupt.h"
+#include "apps/option_check.h"
 #include "apps/progress.h"
 #include "data/verify.h"
 
@@ -74,7 +75,7 @@ Command data_verify_command(CLI::App& data_app) {
   sub->add_option("--groups", options->groups, "CSV with a column `file` (folder only)");
   sub->add_flag("--fast", options->fast, "Do not open the audio files");
   sub->add_flag("--strict", options->strict, "Exit code 1 when a file is damaged or unreadable");
-  sub->add_option("--threads", options->threads, "0: all")->check(CLI::Range(0, 4096));
+  sub->add_option("--threads", options->threads, "0: all")->check(number_in(0, 4096));
   sub->add_flag("--json", options->json, "One JSON object on stdout");
   sub->footer(
       "Examples:\n"
@@ -96,7 +97,7 @@ Command data_prepare_command(CLI::App& data_app) {
   sub->add_option("--mel", config->mel, "Override one setting, e.g. n_mels=96; repeatable")
       ->allow_extra_args(false);
   sub->add_option("--cache", config->cache, "Folder of the feature cache [~/.cache/etude]");
-  sub->add_option("--threads", config->threads, "0: all")->check(CLI::Range(0, 4096));
+  sub->add_option("--threads", config->threads, "0: all")->check(number_in(0, 4096));
   sub->add_flag("--strict", config->strict, "A damaged file is an error, not a warning");
   sub->footer(
       "Training does the same by itself; this does it ahead. The settings must be those of the\n"

@@ -6,9 +6,11 @@
 #include "apps/cross_validation.h"
 #include "apps/experiment.h"
 #include "apps/linear_floor.h"
+#include "apps/option_check.h"
 #include "apps/progress.h"
 #include "apps/report.h"
 #include "apps/usage.h"
+#include "data/files.h"
 
 namespace etude::apps {
 
@@ -39,7 +41,12 @@ Parts choose_parts(const data::Dataset& dataset, const RunFolder& folder, const 
     split = data::read_split(folder.split(), dataset);
   } catch (const Error&) {
     if (options.data.empty()) throw;
-    known = false;
+    const auto moved = data::read_moved_split(folder.split(), dataset);
+    known = moved.has_value();
+    if (known) {
+      split = *moved;
+      note("the data has another name than in training: the recorded parts hold, by file name");
+    }
   }
   if (!known || options.split == "all") {
     if (!known) {
@@ -76,9 +83,35 @@ Baseline baseline_of(const Json& run, const ModelSpec& spec, const data::Dataset
   return baseline;
 }
 
+// Weights that were copied in from another run would be judged by this one's data and baselines.
+void check_same_run(const Json& run, const ModelSpec& spec, const RunFolder& folder) {
+  const Json loaded = to_json(spec);
+  check(run.contains("spec"), "{}: `spec` is missing; expected what `etude train` writes",
+        folder.run_json().string());
+  for (const char* key : {"model", "task", "options"})
+    check(loaded.at(key) == run.at("spec").value(key, Json()),
+          "{}: the weights are of another run: their `{}` is not that of run.json",
+          folder.path().string(), key);
+}
+
+// The groups file of the run may say nothing about other data.
+data::Dataset load_for_eval(TrainConfig config, bool other_data) {
+  try {
+    return load_labelled(config);
+  } catch (const Error&) {
+    if (!other_data || config.groups.empty()) throw;
+  }
+  config.groups.clear();
+  return load_labelled(config);
+}
+
 int eval(const Options& options) {
   const RunFolder folder(options.run);
   if (fs::exists(folder.path() / "cv.json")) {
+    check_usage(options.split == "test" && options.data.empty(),
+                "eval: {} is a cross-validation, of which the held-out parts have been judged; for "
+                "more name one of its folds, e.g. {}",
+                options.run, (folder.path() / "fold-1").string());
     const Json summary = read_json(folder.path() / "cv.json");
     fmt::print("{}", options.json ? summary.dump(2) + "\n" : cv_text(summary));
     return exit_done;
@@ -88,20 +121,20 @@ int eval(const Options& options) {
   const LoadedModel loaded = load_model(options.run, device);
   check(fs::is_directory(options.run), "eval: {} is not a run folder", options.run);
   const ModelSpec& spec = loaded.spec;
-  const Json run = read_json(folder.run_json());
+  const Json run = read_run(folder);
+  check_same_run(run, spec, folder);
   TrainConfig config = train_config_from_json(run.at("config"));
-  if (!options.data.empty()) {
-    config.data = options.data;
-    if (!fs::exists(config.groups)) config.groups.clear();
-  }
+  if (!options.data.empty()) config.data = options.data;
   if (!options.cache.empty()) config.cache = options.cache;
   config.threads = options.threads;
 
-  const data::Dataset dataset = load_labelled(config);
-  if (!spec.task.regression() && spec.task.kind == data::TaskKind::classes)
-    check(dataset.classes == spec.task.classes,
-          "eval: the data has {} classes that are not the {} of the run", dataset.classes.size(),
-          spec.task.classes.size());
+  const data::Dataset dataset = load_for_eval(config, !options.data.empty());
+  // The classes of images are numbers, whatever they are called.
+  if (spec.task.kind == data::TaskKind::classes)
+    check(dataset.kind == "idx" ? dataset.classes.size() == spec.task.classes.size()
+                                : dataset.classes == spec.task.classes,
+          "eval: the run knows the classes {}, the data has {}",
+          data::some_of(spec.task.classes, 12), data::some_of(dataset.classes, 12));
   Parts parts = choose_parts(dataset, folder, options);
   check(!parts.judged.empty(), "eval: the run has no {} part; try --split val", options.split);
   const data::FeatureSet features =
@@ -133,7 +166,7 @@ int eval(const Options& options) {
 
 Command eval_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* sub = app.add_subcommand("eval", "Evaluate a trained model on songs it has not seen");
+  CLI::App* sub = app.add_subcommand("eval", "Evaluate a trained model on data it has not seen");
   sub->add_option("run", options->run, "Run folder of `etude train`")->required();
   sub->add_option("--split", options->split, "Which part: train, val, test or all")
       ->check(CLI::IsMember({"train", "val", "test", "all"}))
@@ -143,7 +176,7 @@ Command eval_command(CLI::App& app) {
   sub->add_flag("--json", options->json, "One JSON object on stdout");
   sub->add_option("--device", options->device, "auto, cpu, reference, cuda[:n] or simt")
       ->capture_default_str();
-  sub->add_option("--threads", options->threads, "CPU threads; 0: all")->check(CLI::Range(0, 4096));
+  sub->add_option("--threads", options->threads, "CPU threads; 0: all")->check(number_in(0, 4096));
   sub->add_option("--cache", options->cache, "Folder of the feature cache; `none`: off");
   sub->footer(
       "Writes eval-PART.json, predictions-PART.csv and report.html into the run folder.\n"

@@ -76,7 +76,19 @@ Command mel_command(CLI::App& app) {
   sub->add_option("--out", options->out, "Write [bands, frames] as .npy, or a picture as .png");
   sub->add_flag("--strict", options->strict, "A damaged file is an error, not a warning");
   sub->add_flag("--json", options->json, "One JSON object on stdout");
+  std::string names, line = " ";
+  for (const auto& [name, value] : data::MelSettings{}.to_map()) {
+    if (name == "preset") continue;
+    if (line.size() + name.size() > 78) {
+      names += line + "\n";
+      line = " ";
+    }
+    line += " " + name;
+  }
   sub->footer(
+      "Settings of --mel:\n" + names + line +
+      "\n"
+      "\n"
       "Examples:\n"
       "  etude mel song.mp3 --preset librosa --out song.npy\n"
       "  etude mel song.mp3 --preset torchaudio --mel n_mels=64 --mel hop=160 --out song.png");

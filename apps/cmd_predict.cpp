@@ -7,6 +7,7 @@
 #include "apps/evaluate.h"
 #include "apps/json.h"
 #include "apps/model_spec.h"
+#include "apps/option_check.h"
 #include "apps/progress.h"
 #include "data/loader.h"
 
@@ -171,7 +172,7 @@ Command predict_command(CLI::App& app) {
   sub->add_flag("--strict", options->strict, "A damaged file is an error, not a warning");
   sub->add_option("--device", options->device, "auto, cpu, reference, cuda[:n] or simt")
       ->capture_default_str();
-  sub->add_option("--threads", options->threads, "CPU threads; 0: all")->check(CLI::Range(0, 4096));
+  sub->add_option("--threads", options->threads, "CPU threads; 0: all")->check(number_in(0, 4096));
   sub->footer(
       "The answer is the average over windows of the whole song. Valence comes before arousal, on\n"
       "the scale of the training data, which is printed beside it. A file that cannot be read is\n"

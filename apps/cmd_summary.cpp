@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/option_check.h"
 #include "apps/usage.h"
 #include "models/zoo.h"
 
@@ -48,19 +49,19 @@ Command summary_command(CLI::App& app) {
   sub->add_option("--input", options->input, "Height x width x channels of one sample")
       ->capture_default_str();
   sub->add_option("--outputs", m.outputs, "Classes")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(number_in<Index>(1, 1 << 20))
       ->capture_default_str();
   sub->add_option("--hidden", m.hidden, "Channels of TinyVGG")
-      ->check(CLI::Range(1, 1 << 16))
+      ->check(number_in<Index>(1, 1 << 16))
       ->capture_default_str();
   sub->add_option("--blocks", m.blocks, "Blocks of TinyVGG")
-      ->check(CLI::Range(1, 16))
+      ->check(number_in<Index>(1, 16))
       ->capture_default_str();
   sub->add_option("--padding", m.padding, "Padding of TinyVGG's convolutions")
-      ->check(CLI::Range(0, 1))
+      ->check(number_in<Index>(0, 1))
       ->capture_default_str();
   sub->add_option("--dropout", m.dropout, "Dropout before the last layer")
-      ->check(CLI::Range(0.0, 0.999999))
+      ->check(number_in(0.0, 0.999999))
       ->capture_default_str();
   sub->footer(
       "Examples:\n"

@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/interrupt.h"
+#include "apps/option_check.h"
 #include "apps/progress.h"
 #include "data/synth.h"
 
@@ -47,21 +48,21 @@ Command synth_command(CLI::App& app) {
   sub->add_option("out", options->out, "Folder to write; an unfinished corpus is completed")
       ->required();
   sub->add_option("--songs", s.songs, "How many")
-      ->check(CLI::Range(1, 1000000))
+      ->check(number_in(1, 1000000))
       ->capture_default_str();
   sub->add_option("--seed", options->seed, "The same seed gives the same songs")
       ->capture_default_str();
   sub->add_option("--layout", options->layout, "Layout on disk: that of DEAM, of PMEmo, or classes")
       ->check(CLI::IsMember({"deam", "pmemo", "folder"}))
       ->capture_default_str();
-  sub->add_option("--seconds", s.seconds, "Length of a song")
-      ->check(CLI::Range(1.0, 3600.0))
+  sub->add_option("--seconds", s.seconds, "Length of a song; deam and pmemo: at least 20")
+      ->check(number_in(1.0, 600.0))
       ->capture_default_str();
   sub->add_option("--noise", s.noise, "How far the music strays from its labels; 0: not at all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from(0.0))
       ->capture_default_str();
   sub->add_option("--soundfont", s.soundfont, "A General MIDI .sf2 file [the system's]");
-  sub->add_option("--threads", s.threads, "0: all")->check(CLI::Range(0, 4096));
+  sub->add_option("--threads", s.threads, "0: all")->check(number_in(0, 4096));
   sub->footer(
       "Tempo, mode, register, loudness, articulation, brightness and density follow a drawn "
       "valence\n"

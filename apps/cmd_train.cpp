@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 // With --cv the top folder has the configuration, too, so that it can be resumed.
 void write_cv_config(const fs::path& folder, const Experiment& e) {
-  fs::create_directories(folder);
+  make_folder(folder);
   write_json(RunFolder(folder).run_json(),
              {{"config", to_json(e.config)}, {"environment", environment_json(e.device)}});
 }
@@ -27,25 +27,32 @@ int train(TrainConfig config) {
   const bool exists = fs::exists(folder.run_json());
   if (config.resume) {
     check(exists, "train --resume: {} holds no run (no run.json)", config.out);
-    config =
-        resume_config(train_config_from_json(read_json(folder.run_json()).at("config")), config);
+    config = resume_config(train_config_from_json(read_run(folder).at("config")), config);
   } else {
     check_usage(!exists,
                 "train: {} already holds a run; go on with --resume, or give another --out",
                 config.out);
     check_usage(!config.dataset.empty(), "train: --dataset is missing (deam, pmemo, folder, idx)");
     check_usage(!config.data.empty(), "train: --data DIR is missing: where the data set is");
+    check_usage(!config.reset_head || !config.init.empty(),
+                "train: --reset-head goes with --init WEIGHTS");
+    check_usage(
+        config.warmup == 0 || config.schedule.value_or("onecycle") != "onecycle",
+        "train: --warmup goes with --schedule constant, step or cosine; onecycle has its own");
   }
+  check_place(config.out);
   const Experiment experiment = open_experiment(std::move(config));
   note(fmt::format("device: {}", to_string(experiment.device)));
   if (!experiment.config.cv.empty()) {
+    const std::vector<data::Split> splits = make_experiment_folds(experiment);
     write_cv_config(folder.path(), experiment);
-    const Json summary = cross_validate(experiment, folder.path());
+    const Json summary = cross_validate(experiment, splits, folder.path());
     if (summary.is_null()) return exit_done;
     fmt::print("{}report    {}\n", cv_text(summary), folder.report().string());
     return exit_done;
   }
-  const auto result = train_one(experiment, make_experiment_split(experiment), folder.path(), "");
+  const auto result =
+      train_one(experiment, make_experiment_split(experiment), folder.path(), "", folder.path());
   if (result) fmt::print("{}\nreport: {}\n", headline(*result), folder.report().string());
   return exit_done;
 }

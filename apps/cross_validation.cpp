@@ -19,6 +19,7 @@ Json fold_numbers(const std::string& name, const Evaluation& e) {
       const std::string prefix = std::string(axis) + " ";
       json[prefix + "R2"] = value->model.r2;
       json[prefix + "RMSE"] = value->model.rmse;
+      json[prefix + "r"] = value->model.pearson;
       json[prefix + "CCC"] = value->model.ccc;
     }
   } else {
@@ -27,21 +28,44 @@ Json fold_numbers(const std::string& name, const Evaluation& e) {
     json["majority"] = e.majority;
     if (e.linear) json["linear"] = e.linear->accuracy;
   }
+  json["loss"] = e.loss;
   json["n"] = e.songs;
   return json;
 }
 
+// The names that the evaluation of a single run has, so that a program reads both alike: means over
+// the folds, and `n` items in all.
+void put_contract(Json& summary, const Experiment& experiment) {
+  const Json mean = summary.at("mean");  // a copy: new keys move the old ones
+  int n = 0;
+  for (const Json& fold : summary.at("folds")) n += fold.at("n").get<int>();
+  summary["n"] = n;
+  summary["items"] = data::counted_items(experiment.corpus.dataset.kind, n);
+  summary["loss"] = mean.at("loss");
+  if (mean.contains("accuracy")) {
+    summary["accuracy"] = mean.at("accuracy");
+    summary["macro_f1"] = mean.at("macro-F1");
+    summary["majority"] = mean.at("majority");
+    summary["linear"] = mean.value("linear", Json());
+    return;
+  }
+  for (const auto& [key, name] :
+       {std::pair{"r2", "R2"}, {"rmse", "RMSE"}, {"pearson", "r"}, {"ccc", "CCC"}})
+    for (const std::string axis : {"valence", "arousal"})
+      summary[key][axis] = mean.at(axis + " " + name);
+}
+
 }  // namespace
 
-Json cross_validate(const Experiment& experiment, const std::filesystem::path& folder) {
-  const std::vector<data::Split> splits = make_experiment_folds(experiment);
+Json cross_validate(const Experiment& experiment, const std::vector<data::Split>& splits,
+                    const std::filesystem::path& folder) {
   Json folds = Json::array();
   std::map<std::string, std::vector<double>> values;
   std::vector<std::string> order;
   for (std::size_t k = 0; k < splits.size(); ++k) {
     const std::string name = fmt::format("fold-{}", k + 1);
     const auto result = train_one(experiment, splits[k], folder / name,
-                                  fmt::format("fold {}/{}: ", k + 1, splits.size()));
+                                  fmt::format("fold {}/{}: ", k + 1, splits.size()), folder);
     if (!result) return {};
     note(fmt::format("fold {}/{}: {}", k + 1, splits.size(), headline(*result)));
     const Json fold = fold_numbers(name, *result);
@@ -58,6 +82,7 @@ Json cross_validate(const Experiment& experiment, const std::filesystem::path& f
     summary["mean"][key] = spread.mean;
     summary["deviation"][key] = spread.deviation;
   }
+  put_contract(summary, experiment);
   write_json(folder / "cv.json", summary);
   write_cv_report(folder, summary);
   return summary;

@@ -119,11 +119,19 @@ data::MelSettings resolve_mel(const TrainConfig& config, const DataProfile& prof
     const auto equals = text.find('=');
     check_usage(equals != std::string::npos && equals > 0,
                 "--mel {}: expected NAME=VALUE, e.g. --mel n_mels=96", text);
+    check_usage(text.substr(0, equals) != "preset",
+                "--mel {}: this would change the name alone; use --preset {}", text,
+                text.substr(equals + 1));
     try {
       mel.set(text.substr(0, equals), text.substr(equals + 1));
     } catch (const Error& e) {
       throw UsageError(fmt::format("--mel {}: {}", text, e.what()));
     }
+  }
+  try {
+    mel.check_valid();
+  } catch (const Error& e) {
+    throw UsageError(fmt::format("--mel: {} (preset {})", e.what(), mel.preset));
   }
   return mel;
 }

@@ -150,6 +150,7 @@ Evaluation evaluate(const std::string& split, const Predictions& p, const data::
   check(p.songs() > 0, "eval: the {} part is empty", split);
   Evaluation result;
   result.split = split;
+  result.kind = dataset.kind;
   result.scale = scale;
   result.songs = p.songs();
   result.windows = p.windows();

@@ -56,6 +56,7 @@ struct AxisEvaluation {
 
 struct Evaluation {
   std::string split;                 // "test"
+  std::string kind;                  // of the data set: what its items are called
   std::vector<std::string> classes;  // empty for regression
   data::Scale scale;
   int songs = 0, windows = 0;

@@ -21,6 +21,17 @@ Json per_axis(const Evaluation& e, Value value) {
   return json;
 }
 
+// "6 songs, 72 windows"; "30 images".
+std::string what_was_judged(const Evaluation& e) {
+  std::string text = data::counted_items(e.kind, e.songs);
+  if (e.windows != e.songs) text += fmt::format(", {} windows", e.windows);
+  return text;
+}
+
+const char* linear_inputs(const Evaluation& e) {
+  return e.kind == "idx" ? "pixel rows" : "mel bands";
+}
+
 std::string scale_name(const data::Scale& scale) {
   return fmt::format("{:g}-{:g}", scale.low, scale.high);
 }
@@ -31,6 +42,7 @@ Json to_json(const Evaluation& e, bool with_list) {
   Json json;
   json["split"] = e.split;
   json["n"] = e.songs;
+  json["items"] = data::counted_items(e.kind, e.songs);
   json["windows"] = e.windows;
   json["loss"] = number(e.loss);
   if (e.regression()) {
@@ -69,21 +81,19 @@ Json to_json(const Evaluation& e, bool with_list) {
     json["confusion"] = e.song.confusion;
   }
   if (!with_list) return json;
-  json["songs"] = Json::array();
+  json["list"] = Json::array();
   for (const auto& song : e.list) {
     if (e.regression())
-      json["songs"].push_back({song.id, song.true_affect.valence, song.true_affect.arousal,
-                               song.predicted_affect.valence, song.predicted_affect.arousal});
+      json["list"].push_back({song.id, song.true_affect.valence, song.true_affect.arousal,
+                              song.predicted_affect.valence, song.predicted_affect.arousal});
     else
-      json["songs"].push_back({song.id, song.truth, song.predicted});
+      json["list"].push_back({song.id, song.truth, song.predicted});
   }
   return json;
 }
 
 std::string headline(const Evaluation& e) {
-  const std::string what = e.windows == e.songs
-                               ? fmt::format("{} items", e.songs)
-                               : fmt::format("{} songs, {} windows", e.songs, e.windows);
+  const std::string what = what_was_judged(e);
   if (e.regression()) {
     std::string text = e.split + ":";
     for (const auto& [name, axis] : axes(e)) {
@@ -100,9 +110,7 @@ std::string headline(const Evaluation& e) {
 }
 
 std::string to_text(const Evaluation& e) {
-  std::string text =
-      fmt::format("{} part: {} {}\n\n", e.split, e.songs,
-                  e.windows == e.songs ? "items" : fmt::format("songs, {} windows", e.windows));
+  std::string text = fmt::format("{} part: {}\n\n", e.split, what_was_judged(e));
   if (e.regression()) {
     text += fmt::format("scale {}, valence first\n{:<10}{:>9}{:>9}{:>9}{:>9}{:>16}{:>14}\n",
                         scale_name(e.scale), "", "R2", "RMSE", "r", "CCC", "mean predictor",
@@ -120,8 +128,8 @@ std::string to_text(const Evaluation& e) {
                       e.song.accuracy_low, e.song.accuracy_high);
   text += fmt::format("majority  {:.4f}  (always \"{}\")\n", e.majority, e.majority_class);
   if (e.linear)
-    text += fmt::format("linear    {:.4f}  (mean and deviation of the mel bands, softmax)\n",
-                        e.linear->accuracy);
+    text += fmt::format("linear    {:.4f}  (mean and deviation of the {}, softmax)\n",
+                        e.linear->accuracy, linear_inputs(e));
   text += fmt::format("macro-F1  {:.4f}\nloss      {:.4f}\n", e.song.macro_f1, e.loss);
   if (e.windows != e.songs)
     text += fmt::format("per window: accuracy {:.4f}, macro-F1 {:.4f}\n", e.window.accuracy,

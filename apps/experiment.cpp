@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cstdlib>
+#include <limits>
 
 #include "apps/interrupt.h"
 #include "apps/linear_floor.h"
@@ -119,7 +121,7 @@ data::Dataset load_labelled(const TrainConfig& config) {
   const data::TaskKind kind =
       config.task ? data::parse_task(*config.task) : data::default_task(corpus.dataset);
   check_usage((kind == data::TaskKind::classes) != corpus.dataset.has_affect(),
-              "--task {}: not possible with a {} data set, which has {}", data::to_string(kind),
+              "--task {}: not possible here: a data set of kind {} has {}", data::to_string(kind),
               corpus.dataset.kind,
               corpus.dataset.has_affect() ? "valence and arousal (quadrants, emotion9, va ...)"
                                           : "classes (task `classes`)");
@@ -165,7 +167,21 @@ Experiment open_experiment(TrainConfig config) {
   check_usage(config.monitor == "loss" || *config.task != "va",
               "--monitor accuracy: a regression has no accuracy; use --monitor loss");
   e.profile = profile_dataset(e.corpus.dataset);
-  if (e.profile.kind != DataProfile::Kind::images) e.mel = resolve_mel(config, e.profile);
+  if (e.profile.kind != DataProfile::Kind::images)
+    e.mel = resolve_mel(config, e.profile);
+  else
+    check_usage(!config.preset && config.mel.empty(),
+                "--{}: this data set has images, which have no spectrogram",
+                config.preset ? "preset" : "mel");
+  e.config = config;
+  // What is wrong with the split of a new run shows before the features of a large data set are
+  // made, not after.
+  if (!config.out.empty() && !config.resume) {
+    if (config.cv.empty())
+      make_experiment_split(e);
+    else
+      make_experiment_folds(e);
+  }
   e.corpus.features = prepare_with_progress(e.corpus.dataset, all_items(e.corpus.dataset),
                                             e.mel.value_or(data::MelSettings{}), config);
   const auto& features = e.corpus.features.items;
@@ -184,8 +200,13 @@ data::Split make_experiment_split(const Experiment& e) {
 
 std::vector<data::Split> make_experiment_folds(const Experiment& e) {
   const bool by_number = all_digits(e.config.cv);
-  const int k = by_number ? std::stoi(e.config.cv) : 0;
-  check_usage(!by_number || k >= 2, "--cv {}: at least 2 folds are needed", e.config.cv);
+  int k = 0;
+  if (by_number) {
+    const char* end = e.config.cv.data() + e.config.cv.size();
+    const auto [rest, error] = std::from_chars(e.config.cv.data(), end, k);
+    if (error != std::errc()) k = std::numeric_limits<int>::max();
+    check_usage(k >= 2, "--cv {}: at least 2 folds are needed", e.config.cv);
+  }
   const std::vector<int> labels = strata(e.corpus.dataset, data::parse_task(*e.config.task));
   const data::SplitOptions options = split_options(e.config);
   std::vector<data::Split> splits;
@@ -230,19 +251,21 @@ ModelSpec make_spec(const Experiment& e, const TrainConfig& config, const data::
 }
 
 std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_split,
-                                    const fs::path& path, const std::string& label) {
+                                    const fs::path& path, const std::string& label,
+                                    const fs::path& resume) {
   const RunFolder folder(path);
-  fs::create_directories(path);
   TrainConfig config = e.config;
   const bool going_on = config.resume && fs::exists(folder.state());
   // The recorded split holds, even if the data set has changed since.
+  const bool recorded = config.resume && fs::exists(folder.split());
   const data::Split split =
-      going_on ? data::read_split(folder.split(), e.corpus.dataset) : new_split;
+      recorded ? data::read_split(folder.split(), e.corpus.dataset) : new_split;
+  config.cv.clear();  // a fold is a run like any other, and can be taken up by itself
   fill_defaults(config, e.profile, static_cast<int>(split.train.size()));
   const ModelSpec spec = make_spec(e, config, split);
   config.width = spec.width;
-  const TrainJob job{config, e.corpus.dataset, e.corpus.features, split, spec, path, e.device,
-                     label};
+  const TrainJob job{
+      config, e.corpus.dataset, e.corpus.features, split, spec, path, e.device, label, resume};
   Trainer trainer(job);
   note(fmt::format("{}{} ({} parameters) on {}, {}; {} train, {} val, {} test", label, spec.model,
                    trainer.model().parameter_count(), where_it_runs(e.device),
@@ -252,6 +275,7 @@ std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_
   if (going_on) {
     trainer.restore();
   } else {
+    make_folder(path);
     data::write_split(folder.split(), e.corpus.dataset, split);
     write_json(folder.run_json(), run_json(config, spec, e.corpus.dataset, split, e.device));
     for (const auto& old : {folder.metrics(), folder.best(), folder.last(), folder.state()})
@@ -270,13 +294,9 @@ std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_
     write_report(folder);
     return std::nullopt;
   }
-  std::optional<Predictions> linear;
-  if (spec.mel) {
-    const LinearFloor floor =
-        LinearFloor::fit(e.corpus.dataset, e.corpus.features, spec.task, split);
-    floor.save(folder.linear());
-    linear = floor.predict(e.corpus.features, items);
-  }
+  const LinearFloor floor = LinearFloor::fit(e.corpus.dataset, e.corpus.features, spec.task, split);
+  floor.save(folder.linear());
+  const Predictions linear = floor.predict(e.corpus.features, items);
   load_state(folder.best(), trainer.model().state());
   data::LoaderOptions options;
   options.batch_size = std::max(64, *config.batch);

@@ -57,7 +57,9 @@ ModelSpec make_spec(const Experiment& experiment, const TrainConfig& config,
 
 // Trains one model into `folder` (with --resume: goes on), evaluates its best weights on the test
 // part (validation where there is none), and writes the report. Empty when --max-steps stopped it.
+// `resume` is the folder that --resume names: `folder`, or the one of all folds.
 std::optional<Evaluation> train_one(const Experiment& experiment, const data::Split& split,
-                                    const std::filesystem::path& folder, const std::string& label);
+                                    const std::filesystem::path& folder, const std::string& label,
+                                    const std::filesystem::path& resume);
 
 }  // namespace etude::apps

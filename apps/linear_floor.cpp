@@ -13,6 +13,8 @@ namespace etude::apps {
 namespace {
 
 constexpr int steps = 600, steps_between_checks = 10;
+// Few weights need few samples; 50,000 images would cost half a minute for the same floor.
+constexpr std::size_t most_items = 8192;
 constexpr double learning_rate = 0.01, weight_decay = 0.1;
 
 // Mean and population deviation of every band over the frames: [2 height].
@@ -28,6 +30,14 @@ std::vector<float> song_statistics(const data::Features& song) {
     result[song.height + band] = static_cast<float>(std::sqrt(squares / song.width));
   }
   return result;
+}
+
+// At most `most_items` of them, evenly spread.
+std::vector<int> some_items(const std::vector<int>& items) {
+  if (items.size() <= most_items) return items;
+  std::vector<int> some;
+  for (std::size_t i = 0; i < most_items; ++i) some.push_back(items[i * items.size() / most_items]);
+  return some;
 }
 
 // Labels or targets of a part, as the loss takes them.
@@ -74,13 +84,14 @@ std::vector<float> LinearFloor::standardised(const data::FeatureSet& features,
 LinearFloor LinearFloor::fit(const data::Dataset& dataset, const data::FeatureSet& features,
                              const data::Task& task, const data::Split& split) {
   check(!split.train.empty(), "linear floor: the training part is empty");
-  const auto n = static_cast<Index>(split.train.size());
-  const Index inputs = 2 * features.items[split.train.front()].height;
+  const std::vector<int> train = some_items(split.train), val = some_items(split.val);
+  const auto n = static_cast<Index>(train.size());
+  const Index inputs = 2 * features.items[train.front()].height;
 
   LinearFloor floor;
   floor.mean_.assign(inputs, 0);
   floor.deviation_.assign(inputs, 1);
-  const std::vector<float> raw = floor.standardised(features, split.train);
+  const std::vector<float> raw = floor.standardised(features, train);
   for (Index k = 0; k < inputs; ++k) {
     double sum = 0, squares = 0;
     for (Index i = 0; i < n; ++i) sum += raw[i * inputs + k];
@@ -93,14 +104,14 @@ LinearFloor LinearFloor::fit(const data::Dataset& dataset, const data::FeatureSe
   Generator generator(0);
   Linear layer(inputs, task.outputs(), true, generator);
   Adamw optimizer(layer, {.lr = learning_rate, .weight_decay = weight_decay}, false);
-  const Tensor x = Tensor::from(floor.standardised(features, split.train), {n, inputs});
-  const Truth truth = truth_of(dataset, task, split.train);
+  const Tensor x = Tensor::from(floor.standardised(features, train), {n, inputs});
+  const Truth truth = truth_of(dataset, task, train);
   Tensor x_val;
   Truth truth_val;
-  if (!split.val.empty()) {
-    x_val = Tensor::from(floor.standardised(features, split.val),
-                         {static_cast<Index>(split.val.size()), inputs});
-    truth_val = truth_of(dataset, task, split.val);
+  if (!val.empty()) {
+    x_val =
+        Tensor::from(floor.standardised(features, val), {static_cast<Index>(val.size()), inputs});
+    truth_val = truth_of(dataset, task, val);
   }
   double best = std::numeric_limits<double>::infinity();
   for (int step = 1; step <= steps; ++step) {

@@ -1,6 +1,6 @@
-// The linear floor: mean and deviation of every mel band over a song, standardised, into one
-// linear layer. A network that does not beat it has learned nothing about time and frequency
-// patterns, so every report shows it. It costs seconds.
+// The linear floor: mean and deviation of every mel band over a song (of images: of every row of
+// pixels), standardised, into one linear layer. A network that does not beat it has learned nothing
+// about patterns in time and frequency, so every report shows it. It costs seconds.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,8 @@ namespace etude::apps {
 
 class LinearFloor {
  public:
-  // Full-batch AdamW on the training part; the step with the least validation loss is kept (the
-  // last one where there is no validation part). Deterministic.
+  // Full-batch AdamW on the training part, or 8192 items of it; the step with the least validation
+  // loss is kept (the last one where there is no validation part). Deterministic.
   static LinearFloor fit(const data::Dataset& dataset, const data::FeatureSet& features,
                          const data::Task& task, const data::Split& split);
 

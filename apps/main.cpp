@@ -86,12 +86,18 @@ int run(int argc, char** argv) {
   return exit_usage;
 }
 
+// Data that did not arrive is a failure, too: a full disk behind `> file` shows only here.
+int flushed(int code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  return failed("standard output cannot be written (is the disk full?)", exit_failed);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   install_interrupt_handlers();
   try {
-    return run(argc, argv);
+    return flushed(run(argc, argv));
   } catch (const UsageError& e) {
     return failed(e.what(), exit_usage);
   } catch (const Interrupted&) {

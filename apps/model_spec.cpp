@@ -96,6 +96,9 @@ LoadedModel load_model(const std::filesystem::path& path, Device device) {
   if (fs::is_directory(path)) {
     weights = path / "best.safetensors";
     if (!fs::exists(weights)) weights = path / "last.safetensors";
+    check(fs::exists(weights) || !fs::exists(path / "fold-1"),
+          "{}: holds the folds of a cross-validation; name one of them, e.g. {}", path.string(),
+          (path / "fold-1").string());
     check(fs::exists(weights),
           "{}: no best.safetensors or last.safetensors in it; is it a run folder of `etude train`?",
           path.string());

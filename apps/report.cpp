@@ -16,6 +16,15 @@ constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
 std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
+// "songs judged, by 72 windows": of the items as the evaluation counts them ("6 songs").
+std::string judged(const Json& e) {
+  const auto items = e.at("items").get<std::string>();
+  std::string text = items.substr(items.find(' ') + 1) + " judged";
+  if (e.at("windows") != e.at("n"))
+    text += fmt::format(", by {} windows", e.at("windows").get<int>());
+  return text;
+}
+
 // ---- classification -----------------------------------------------------------------------------
 
 std::string classification_headline(const Json& e) {
@@ -27,10 +36,7 @@ std::string classification_headline(const Json& e) {
                    e.at("split").get<std::string>(), percent(interval[0]), percent(interval[1]))},
       {fmt::format("{:.3f}", e.at("macro_f1").get<double>()), "macro-F1"},
       {fmt::format("{:.3f}", e.at("loss").get<double>()), "cross-entropy"},
-      {fmt::format("{}", e.at("n").get<int>()),
-       e.at("windows") == e.at("n")
-           ? std::string("items judged")
-           : fmt::format("songs judged, by {} windows", e.at("windows").get<int>())}};
+      {fmt::format("{}", e.at("n").get<int>()), judged(e)}};
   std::vector<Bar> bars = {{"this model", accuracy, 0, interval[0], interval[1]}};
   if (!e.at("linear").is_null())
     bars.push_back({"linear floor", e.at("linear").get<double>(), 1, {}, {}});
@@ -41,8 +47,8 @@ std::string classification_headline(const Json& e) {
                   e.at("majority_class").get<std::string>(), percent(majority)));
   if (!e.at("linear").is_null())
     text +=
-        " The linear floor is a softmax on mean and deviation of every mel band: what can be "
-        "had without a network.";
+        " The linear floor is a softmax on mean and deviation of every band (of images: every "
+        "row of pixels): what can be had without a network.";
   return tiles(list) + text + "</p>\n" +
          section("Beside the baselines", card(bars_svg(bars), "bars"));
 }
@@ -70,7 +76,7 @@ std::string regression_headline(const Json& e) {
   for (const char* axis : {"valence", "arousal"})
     list.push_back({fmt::format("{:.3f}", e.at("r2").at(axis).get<double>()),
                     fmt::format("R2 of {} on {}", axis, e.at("split").get<std::string>())});
-  list.push_back({fmt::format("{}", e.at("n").get<int>()), "songs judged"});
+  list.push_back({fmt::format("{}", e.at("n").get<int>()), judged(e)});
   list.push_back({fmt::format("{:g} to {:g}", scale[0].get<double>(), scale[1].get<double>()),
                   "scale of both axes"});
   std::vector<std::string> head = {"axis", "R2", "RMSE", "RMSE of the mean", "Pearson r", "CCC"};
@@ -97,7 +103,7 @@ std::string regression_details(const Json& e) {
   plane.x_label = "valence", plane.y_label = "arousal";
   plane.diagonal = false, plane.cross = true;
   plane.points_name = "predicted", plane.others_name = "annotated";
-  for (const Json& song : e.at("songs")) {
+  for (const Json& song : e.at("list")) {
     const std::string id = song[0];
     const double tv = song[1], ta = song[2], pv = song[3], pa = song[4];
     valence.points.push_back({tv, pv, fmt::format("{}: {:.2f}, predicted {:.2f}", id, tv, pv)});
@@ -151,7 +157,7 @@ std::string curves(const std::vector<EpochRecord>& records, const Json& evaluati
 
 std::string data_section(const Json& run) {
   const Json& d = run.at("data");
-  std::vector<std::string> head = {"part", "songs or items"};
+  std::vector<std::string> head = {"part", "items"};
   std::vector<std::vector<std::string>> rows;
   for (const char* part : {"train", "val", "test"}) {
     rows.push_back({part, fmt::format("{}", d.at(part).at("n").get<int>())});
@@ -176,7 +182,7 @@ std::string folded(const std::string& title, const Json& object) {
 }  // namespace
 
 void write_report(const RunFolder& folder) {
-  const Json run = read_json(folder.run_json());
+  const Json run = read_run(folder);
   const Json& config = run.at("config");
   const std::vector<EpochRecord> records = read_metrics(folder.metrics());
   Json evaluation;

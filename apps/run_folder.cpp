@@ -1,5 +1,9 @@
 #include "apps/run_folder.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include "apps/trainer.h"
@@ -42,6 +46,23 @@ Json class_counts(const data::Dataset& dataset, const data::Task& task,
 }
 
 }  // namespace
+
+void check_place(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path above = fs::absolute(path).lexically_normal();
+  while (!fs::exists(above, error) && above.has_relative_path()) above = above.parent_path();
+  check(fs::is_directory(above, error), "{}: {} is a file; name a folder for the run",
+        path.string(), above.string());
+  check(::access(above.c_str(), W_OK) == 0, "{}: {} cannot be written to ({})", path.string(),
+        above.string(), std::strerror(errno));
+}
+
+void make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  check(!error, "{}: the folder cannot be made ({})", path.string(), error.message());
+}
 
 void append_metrics(const std::filesystem::path& path, const EpochRecord& record) {
   std::ofstream out(path, std::ios::app | std::ios::binary);
@@ -99,6 +120,20 @@ Json environment_json(Device device) {
           {"instruction_set", chosen_isa()},
           {"threads", num_threads()},
           {"libraries", libraries}};
+}
+
+Json read_run(const RunFolder& folder) {
+  const Json run = read_json(folder.run_json());
+  const auto has = [&](const char* key) {
+    return run.is_object() && run.value(key, Json()).is_object();
+  };
+  check(has("config"), "{}: has no `config`; expected what `etude train` writes",
+        folder.run_json().string());
+  if (!run.contains("spec")) return run;
+  for (const char* key : {"spec", "data", "environment"})
+    check(has(key), "{}: `{}` is missing; expected what `etude train` writes",
+          folder.run_json().string(), key);
+  return run;
 }
 
 Json run_json(const TrainConfig& config, const ModelSpec& spec, const data::Dataset& dataset,

@@ -35,6 +35,11 @@ class RunFolder {
   Path path_;
 };
 
+// Error where no run folder can be made at `path`: before the work, not after it.
+void check_place(const std::filesystem::path& path);
+// Makes it, with what is missing above it.
+void make_folder(const std::filesystem::path& path);
+
 // One line of metrics.jsonl.
 struct EpochRecord {
   int epoch = 0;                   // 1-based
@@ -55,6 +60,8 @@ std::string to_line(const EpochRecord& record, int epochs);
 // What run.json says: how to repeat the run, and on what it was made.
 Json run_json(const TrainConfig& config, const ModelSpec& spec, const data::Dataset& dataset,
               const data::Split& split, Device device);
+// Reads it back. Error where it is no run.json. A folder of folds has `config` alone.
+Json read_run(const RunFolder& folder);
 // Versions, device, instruction set, threads.
 Json environment_json(Device device);
 

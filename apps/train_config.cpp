@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "apps/option_check.h"
 #include "apps/usage.h"
 #include "data/dataset.h"
 #include "data/mel.h"
@@ -22,44 +23,41 @@ struct IsOptional<std::optional<T>> : std::true_type {};
 template <class Config, class F>
 void visit_fields(Config& c, F&& f) {
   using CLI::IsMember;
-  using CLI::Range;
   using Words = std::vector<std::string>;
   const CLI::Validator any;
-  // Ranges without a text of their own: the help shows type and default.
-  CLI::Validator positive = Range(1, 1 << 30), not_negative = Range(0, 1 << 30);
-  CLI::Validator fraction = Range(0.0, 0.999999), real = CLI::NonNegativeNumber;
-  CLI::Validator above_zero = CLI::PositiveNumber;
-  for (CLI::Validator* range : {&positive, &not_negative, &fraction, &real, &above_zero})
-    range->description("");
+  const CLI::Validator positive = number_from(1), not_negative = number_from(0);
+  const CLI::Validator fraction = number_in(0.0, 0.999999), real = number_from(0.0);
+  const CLI::Validator above_zero = number_from(1e-9);
 
   f("dataset", c.dataset, "Data", "Kind of data set", IsMember(data::dataset_kinds()));
   f("data", c.data, "Data", "Root folder of the data; repeat to combine several", any);
   f("task", c.task, "Data", "What to predict [quadrants for deam and pmemo, classes otherwise]",
     IsMember(Words{"emotion9", "quadrants", "valence2", "arousal2", "va", "classes"}));
   f("cuts", c.cuts, "Data",
-    "Where levels of valence and arousal meet: equal parts of the scale, of the training part's "
-    "min-max range, or its tertiles",
+    "Where the levels of an axis meet: equal parts of the scale, of the training part's range, or "
+    "of its values",
     IsMember(Words{"scale", "minmax", "tertiles"}));
   f("labels", c.labels, "Data", "DEAM's swapped columns: mended, or as distributed",
     IsMember(Words{"mended", "as-distributed"}));
   f("groups", c.groups, "Data",
-    "CSV with a column `file` and any of `split`, `fold` and free columns (folder only)", any);
+    "CSV with `file` and any of `split`, `fold`, free columns (folder only)", any);
   f("group-by", c.group_by, "Data", "Column whose values never straddle two parts, e.g. artist",
     any);
   f("split-file", c.split_file, "Data",
     "Take the split from this CSV (id,split) instead of the seed", any);
   f("cv", c.cv, "Data", "Cross-validation: a number of folds, or the column that has them", any);
-  f("val-fraction", c.val_fraction, "Data", "Share of the songs for validation", fraction);
+  f("val-fraction", c.val_fraction, "Data", "Share of the items for validation", fraction);
   f("test-fraction", c.test_fraction, "Data",
-    "Share of the songs for the test, where none is given", fraction);
+    "Share of the items for the test, where none is given", fraction);
 
   f("preset", c.preset, "Front end", "Mel spectrogram preset [chosen for the data]",
     IsMember(data::mel_preset_names()));
-  f("mel", c.mel, "Front end", "Override one setting, e.g. n_mels=96; repeatable", any);
+  f("mel", c.mel, "Front end",
+    "Override one setting, e.g. n_mels=96; repeatable. `etude mel --help` lists them", any);
   f("width", c.width, "Front end", "Frames of a training crop; 0: the longest item [by the data]",
     not_negative);
   f("window-step", c.window_step, "Front end",
-    "Frames between the windows a song is judged by [half the width]", not_negative);
+    "Frames between the windows an item is judged by [half the width]", not_negative);
   f("cache", c.cache, "Front end",
     "Folder of the feature cache; `none` switches it off [~/.cache/etude]", any);
   f("strict", c.strict, "Front end", "A damaged audio file is an error, not a warning", any);
@@ -67,7 +65,7 @@ void visit_fields(Config& c, F&& f) {
   f("model", c.model, "Model", "Which network", IsMember(models::model_names()));
   f("hidden", c.hidden, "Model", "Channels of TinyVGG", positive);
   f("blocks", c.blocks, "Model", "Blocks of TinyVGG", positive);
-  f("padding", c.padding, "Model", "Padding of TinyVGG's convolutions", Range(0, 1));
+  f("padding", c.padding, "Model", "Padding of TinyVGG's convolutions: 0 or 1", number_in(0, 1));
   f("dropout", c.dropout, "Model", "Dropout before the last layer", fraction);
   f("init", c.init, "Model", "Start from the weights in this safetensors file", any);
   f("reset-head", c.reset_head, "Model", "With --init: keep the last layer as initialised", any);
@@ -97,9 +95,9 @@ void visit_fields(Config& c, F&& f) {
   f("ema", c.ema, "Training", "Decay of the moving average of the weights; 0: none", fraction);
   f("accumulate", c.accumulate, "Training", "Batches an optimiser step", positive);
   f("patience", c.patience, "Training",
-    "Stop after so many epochs without improvement on validation; 0: never [by the data]",
+    "Stop after so many epochs without improvement on validation; 0: never [half of all]",
     not_negative);
-  f("monitor", c.monitor, "Training", "What improvement on validation means",
+  f("monitor", c.monitor, "Training", "What improvement on validation means, and the best weights",
     IsMember(Words{"loss", "accuracy"}));
 
   f("out", c.out, "Run", "Run folder to write", any);

@@ -60,6 +60,17 @@ int longest(const data::FeatureSet& features, const std::vector<int>& items) {
   return width;
 }
 
+void load_initial_weights(const TrainConfig& c, const std::string& model_name, Module& model) {
+  const std::string head = models::head_prefix(model_name);
+  try {
+    load_state(c.init, model.state(), {.reset_prefix = c.reset_head ? head : "", .sum_stem = true});
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    if (c.reset_head || message.find(head + "weight is") == std::string::npos) throw;
+    fail("{}; with --reset-head the last layer stays as initialised", message);
+  }
+}
+
 // While alive, the model has its moving average for weights, where there is one.
 class AveragedWeights {
  public:
@@ -87,10 +98,7 @@ std::string where_it_runs(Device device) {
 Trainer::Trainer(const TrainJob& job) : job_(job) {
   const TrainConfig& c = job_.config;
   model_ = models::make_model(job_.spec.model, job_.spec.options);
-  if (!c.init.empty())
-    load_state(c.init, model_->state(),
-               {.reset_prefix = c.reset_head ? models::head_prefix(job_.spec.model) : "",
-                .sum_stem = true});
+  if (!c.init.empty()) load_initial_weights(c, job_.spec.model, *model_);
   model_->to(job_.device);
   optimizer_ = make_optimizer(c, *model_);
   if (c.ema > 0) ema_.emplace(*model_, c.ema);
@@ -233,14 +241,17 @@ void Trainer::finish_epoch() {
     if (classification)
       record.val_accuracy = mean_accuracy(predictions, job_.dataset, job_.spec.task);
   }
-  double monitored = record.val_loss.value_or(record.loss);
-  if (classification && job_.config.monitor == "accuracy")
-    monitored = -record.val_accuracy.value_or(*record.accuracy);
-  check(std::isfinite(monitored),
+  const double judged_loss = record.val_loss.value_or(record.loss);
+  check(std::isfinite(judged_loss),
         "train: the validation loss became {} in epoch {}; try a lower --lr or --clip-grad 1. What "
         "was saved before stays in {}",
-        monitored, record.epoch, job_.folder.string());
-  const bool better = !progress_.best || monitored < *progress_.best;
+        judged_loss, record.epoch, job_.folder.string());
+  const bool by_accuracy = classification && job_.config.monitor == "accuracy";
+  const double monitored = by_accuracy && val_ ? -*record.val_accuracy : judged_loss;
+  // Without a validation part there is nothing to judge by: the last weights are the best.
+  const bool better =
+      !val_ || !progress_.best ||
+      std::pair(monitored, judged_loss) < std::pair(*progress_.best, progress_.best_loss);
 
   progress_.seconds += seconds_since(start);
   record.seconds = progress_.seconds;
@@ -251,6 +262,7 @@ void Trainer::finish_epoch() {
   progress_.samples = progress_.correct = 0;
   if (better) {
     progress_.best = monitored;
+    progress_.best_loss = judged_loss;
     progress_.best_epoch = progress_.epoch;
   }
   const int patience = *job_.config.patience;
@@ -280,7 +292,7 @@ Trainer::Outcome Trainer::run() {
       save_state_file();
       note(
           fmt::format("interrupted after step {}; saved. Go on with: etude train --resume --out {}",
-                      progress_.step, job_.folder.string()));
+                      progress_.step, job_.resume.string()));
       throw Interrupted{};
     }
     if (!progress_.done && must_stop()) {

@@ -27,7 +27,9 @@ struct TrainJob {
   const ModelSpec& spec;
   std::filesystem::path folder;  // exists
   Device device;
-  std::string label;  // before "epoch 3/20", e.g. "fold 2/10 "
+  std::string label;  // before "epoch 3/20", e.g. "fold 2/10: "
+  std::filesystem::path
+      resume;  // what `train --resume --out` names: the folder, or that of all folds
 };
 
 class Trainer {

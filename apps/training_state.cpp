@@ -33,17 +33,12 @@ std::vector<StateEntry> all_entries(const TrainingState& state) {
 // Doubles survive the text: the writer prints the shortest form that reads back to the same bits.
 Json progress_json(const TrainingState& state) {
   const Progress& p = state.progress;
-  Json json = {{"epoch", p.epoch},
-               {"batch", p.batch},
-               {"step", p.step},
-               {"loss_sum", p.loss_sum},
-               {"samples", p.samples},
-               {"correct", p.correct},
-               {"seconds", p.seconds},
-               {"best", p.best ? Json(*p.best) : Json()},
-               {"best_epoch", p.best_epoch},
-               {"done", p.done},
-               {"optimizer_steps", state.optimizer.steps()}};
+  Json json = {{"epoch", p.epoch},         {"batch", p.batch},
+               {"step", p.step},           {"loss_sum", p.loss_sum},
+               {"samples", p.samples},     {"correct", p.correct},
+               {"seconds", p.seconds},     {"best", p.best ? Json(*p.best) : Json()},
+               {"best_loss", p.best_loss}, {"best_epoch", p.best_epoch},
+               {"done", p.done},           {"optimizer_steps", state.optimizer.steps()}};
   std::vector<Dropout*> dropouts;
   collect_dropouts(state.model, dropouts);
   json["dropout"] = Json::array();
@@ -64,6 +59,7 @@ void restore_progress(const Json& json, const TrainingState& state) {
   p.correct = json.at("correct");
   p.seconds = json.at("seconds");
   if (!json.at("best").is_null()) p.best = json.at("best").get<double>();
+  p.best_loss = json.value("best_loss", p.best.value_or(0));
   p.best_epoch = json.at("best_epoch");
   p.done = json.at("done");
   state.optimizer.set_steps(json.at("optimizer_steps"));

@@ -19,6 +19,7 @@ struct Progress {
   Index correct = 0;
   double seconds = 0;          // of the epoch in progress
   std::optional<double> best;  // the least monitored value so far
+  double best_loss = 0;        // the loss with it, which decides among equals
   int best_epoch = 0;          // 1-based
   bool done = false;           // all epochs, or stopped early
 };

@@ -75,7 +75,10 @@ AudioStream decode_mpg123(const std::filesystem::path& path, const std::string& 
   stream.tolerance = 3 * std::max(1, mpg123_spf(mpg));
   start(stream);
 
-  bool guess_failed = false;
+  // A length that was guessed from the first frame's bit rate is wrong when the rate varies. A
+  // stray frame or two of another rate is damage that merely looks like a frame, and no reason to
+  // doubt.
+  std::int64_t blocks = 0, of_another_rate = 0;
   long current_rate = rate;
   std::vector<float> samples(static_cast<std::size_t>(block_samples));
   for (int idle = 0; idle < max_idle_errors;) {
@@ -93,11 +96,13 @@ AudioStream decode_mpg123(const std::filesystem::path& path, const std::string& 
       break;
     if (channels < 1) break;
     mpg123_frameinfo info{};
-    if (first.vbr == MPG123_CBR && mpg123_info(mpg, &info) == MPG123_OK)
-      guess_failed |= info.bitrate != first.bitrate;
+    if (frames > 0 && current_rate == rate && mpg123_info(mpg, &info) == MPG123_OK) {
+      ++blocks;
+      of_another_rate += info.bitrate != first.bitrate;
+    }
   }
   // Variable bit rate without a header that says so: the size said nothing about the length.
-  if (guess_failed) stream.frames = -1;
+  if (first.vbr == MPG123_CBR && of_another_rate > 1 + blocks / 20) stream.frames = -1;
   return stream;
 }
 

@@ -127,6 +127,11 @@ const std::vector<std::string>& dataset_kinds() {
   return kinds;
 }
 
+std::string counted_items(const std::string& kind, int count) {
+  const char* word = kind == "idx" ? "image" : kind == "folder" ? "file" : "song";
+  return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
+}
+
 bool Dataset::has_affect() const {
   return std::any_of(items.begin(), items.end(),
                      [](const Item& i) { return i.affect.has_value(); });

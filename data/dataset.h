@@ -89,6 +89,9 @@ struct Dataset {
   bool has_affect() const;  // some item has a valence/arousal annotation
 };
 
+// "6 songs", "1 image", "30 files": what the items of a data set of this kind are called.
+std::string counted_items(const std::string& kind, int count);
+
 enum class DeamLabels { mended, as_distributed };
 
 struct DatasetOptions {

@@ -37,21 +37,29 @@ std::vector<double> corner_frequencies(const MelSettings& s) {
   return hz;
 }
 
+// One line for all of them: "4 of 128 filters are empty (0, 3, 6, 13)".
 void warn_of_empty_filters(const MelSettings& s, const MelFilterBank& bank,
-                           const std::vector<double>& hz, std::vector<std::string>& warnings) {
+                           std::vector<std::string>& warnings) {
   const auto empty = [&](std::size_t m) { return m < bank.count.size() && bank.count[m] == 0; };
+  constexpr int most_ranges = 8;
+  int ranges = 0;
+  std::string which;
   for (std::size_t m = 0; m < bank.count.size(); ++m) {
     if (!empty(m)) continue;
     std::size_t last = m;
     while (empty(last + 1)) ++last;
-    const std::string which =
-        m == last ? fmt::format("filter {} is", m) : fmt::format("filters {} to {} are", m, last);
-    warnings.push_back(
-        fmt::format("mel: {} empty: no frequency of n_fft {} lies between {:.1f} and {:.1f} Hz; "
-                    "fewer than {} bands, a larger n_fft or a higher f_min would fill them",
-                    which, s.n_fft, hz[m], hz[last + 2], s.n_mels));
+    if (++ranges <= most_ranges) {
+      which += (ranges > 1 ? ", " : "") + std::to_string(m);
+      if (last > m) which += "-" + std::to_string(last);
+    }
     m = last;
   }
+  if (ranges == 0) return;
+  warnings.push_back(fmt::format(
+      "mel: {} of {} filters are empty ({}{}): no frequency of n_fft {} lies in them; fewer bands, "
+      "a larger n_fft or a higher f_min would fill them",
+      std::count(bank.count.begin(), bank.count.end(), 0), s.n_mels, which,
+      ranges > most_ranges ? ", ..." : "", s.n_fft));
 }
 
 Index to_samples(const MelSettings& s, double seconds) {
@@ -83,7 +91,7 @@ MelFilterBank make_mel_filters(const MelSettings& settings, Device device,
       weights.push_back(static_cast<float>(norm * height));
     }
   }
-  if (warnings) warn_of_empty_filters(settings, bank, hz, *warnings);
+  if (warnings) warn_of_empty_filters(settings, bank, *warnings);
 
   bank.weights = Tensor::from(weights, {static_cast<Index>(weights.size())}, device);
   std::vector<std::uint8_t> bytes;

@@ -60,8 +60,8 @@ struct MelSettings {
 MelSettings mel_preset(const std::string& name);
 std::vector<std::string> mel_preset_names();
 
-// Triangles over the bins of n_fft, sparse; a message per range of filters that no bin falls into
-// (their bands are constant) goes to `warnings` where given.
+// Triangles over the bins of n_fft, sparse; a line about the filters that no bin falls into (their
+// bands are constant) goes to `warnings` where given.
 MelFilterBank make_mel_filters(const MelSettings& settings, Device device,
                                std::vector<std::string>* warnings = nullptr);
 Tensor make_window(const MelSettings& settings, Device device);  // periodic Hann, centred in n_fft

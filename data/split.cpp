@@ -307,4 +307,29 @@ Split read_split(const std::filesystem::path& path, const Dataset& dataset) {
   return split;
 }
 
+std::optional<Split> read_moved_split(const std::filesystem::path& path, const Dataset& dataset) {
+  const auto root_of = [](const std::string& id) { return id.substr(0, id.find('/')); };
+  const auto note_root = [&](const std::string& id, std::vector<std::string>& roots) {
+    if (std::find(roots.begin(), roots.end(), root_of(id)) == roots.end())
+      roots.push_back(root_of(id));
+  };
+  std::vector<std::string> recorded, present;  // in the order of the roots
+  const Csv csv = Csv::read(path);
+  const int id = csv.column("id");
+  for (int row = 0; row < csv.rows(); ++row) note_root(csv.text(row, id), recorded);
+  for (const Item& item : dataset.items) note_root(item.id, present);
+  if (dataset.kind != "folder" || recorded.size() != present.size()) return std::nullopt;
+  Dataset renamed;
+  for (const Item& item : dataset.items) {
+    const auto at = std::find(present.begin(), present.end(), root_of(item.id)) - present.begin();
+    renamed.items.emplace_back();
+    renamed.items.back().id = recorded[at] + item.id.substr(present[at].size());
+  }
+  try {
+    return read_split(path, renamed);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace etude::data

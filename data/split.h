@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,5 +46,8 @@ std::vector<std::vector<int>> make_folds(const Dataset& dataset, const std::vect
 // Error.
 void write_split(const std::filesystem::path& path, const Dataset& dataset, const Split& split);
 Split read_split(const std::filesystem::path& path, const Dataset& dataset);
+// The same for a `folder` data set whose roots now have other names, which ids begin with: items
+// are found by what follows. Empty where that does not fit either.
+std::optional<Split> read_moved_split(const std::filesystem::path& path, const Dataset& dataset);
 
 }  // namespace etude::data

@@ -34,8 +34,29 @@ bool has_affect(const RootReport& root) {
   return root.root.kind == "deam" || root.root.kind == "pmemo";
 }
 
+// Adds `text` behind `first`, broken at blanks where a line would pass 100 columns; the lines after
+// the first begin with `indent` blanks.
+void put_wrapped(std::string& out, const std::string& first, std::size_t indent,
+                 const std::string& text) {
+  constexpr std::size_t columns = 100;
+  std::string line = first;
+  bool bare = true;  // the line has no word of the text yet
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    if (!bare && line.size() + 1 + end - at > columns) {
+      out += line + "\n";
+      line = std::string(indent, ' ');
+      bare = true;
+    }
+    line += (bare ? "" : " ") + text.substr(at, end - at);
+    bare = false;
+    at = end + 1;
+  }
+  out += line + "\n";
+}
+
 void put(std::string& out, const char* label, const std::string& value) {
-  out += fmt::format("  {:<20} {}\n", label, value);
+  put_wrapped(out, fmt::format("  {:<20} ", label), 23, value);
 }
 
 void put_swap(std::string& out, const RootReport& report) {
@@ -186,8 +207,8 @@ std::string to_text(const VerifyReport& report) {
     put_files(out, report);
   else if (report.problems() > 0)
     put_files(out, report);
-  for (const std::string& note : report.notes) out += "note: " + note + "\n";
-  for (const std::string& warning : report.warnings) out += "warning: " + warning + "\n";
+  for (const std::string& note : report.notes) put_wrapped(out, "note: ", 6, note);
+  for (const std::string& warning : report.warnings) put_wrapped(out, "warning: ", 9, warning);
   return out;
 }
 

@@ -60,11 +60,16 @@ std::vector<Case> loss_cases() {
   cases.push_back(softmax_case(3, 10, 1));
   cases.push_back(softmax_case(7, 17, 60));  // most probabilities underflow
   cases.push_back(softmax_case(64, 1000, 3));
+  cases.push_back(softmax_case(9, 201, 3));
+  cases.push_back(softmax_case(3, 2500, 3));  // rows that no block of registers holds
   for (const double smoothing : {0.0, 0.1})
     for (const bool weights : {false, true})
       for (const auto& [rows, classes] :
            {std::pair<Index, Index>{1, 2}, {1, 10}, {5, 3}, {64, 10}, {33, 17}, {4, 1000}})
         cases.push_back(cross_entropy_case(rows, classes, smoothing, weights));
+  cases.push_back(cross_entropy_case(9, 201, 0.1, true));
+  cases.push_back(cross_entropy_case(3, 2500, 0.1, true));
+  cases.push_back(cross_entropy_case(1030, 3, 0, true));  // more labels than a block adds up
   for (const Shape& x : {Shape{1}, Shape{7, 2}, Shape{64, 2}, Shape{3, 5, 7}, Shape{100003}})
     cases.push_back(mse_case(x));
   return cases;

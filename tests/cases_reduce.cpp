@@ -18,13 +18,14 @@ Case sum_case(Index n, Fill fill) {
   return c;
 }
 
-Case mean_std_case(Shape x) {
+Case mean_std_case(Shape x, bool constant = false) {
   const auto elements = static_cast<double>(x.size());
   Case c;
   c.op = "mean_std";
-  c.label = to_string(x);
+  c.label = to_string(x) + (constant ? " constant" : "");
   c.kernels = {"mean_std_forward", "mean_std_backward"};
-  c.inputs = {{"x", x, Fill::normal, 0.5, 1}};
+  c.inputs = {{"x", x, constant ? Fill::uniform : Fill::normal, 0.1, constant ? 0.1 : 1}};
+  c.smooth = !constant;
   c.run = [](const Tensors& in) -> Tensors { return {mean_std(in[0])}; };
   c.reduction = static_cast<double>(x[2]);
   c.forward = {4 * elements, 4 * elements};
@@ -41,9 +42,11 @@ std::vector<Case> reduce_cases() {
     cases.push_back(sum_case(n, Fill::uniform));
     cases.push_back(sum_case(n, Fill::normal));
   }
-  for (const Shape& x : {Shape{1, 1, 1, 1}, Shape{1, 1, 7, 1}, Shape{2, 3, 5, 17},
-                         Shape{2, 64, 130, 1}, Shape{3, 5, 33, 10}})
+  for (const Shape& x :
+       {Shape{1, 1, 1, 1}, Shape{1, 1, 7, 1}, Shape{2, 3, 5, 17}, Shape{2, 64, 130, 1},
+        Shape{3, 5, 33, 10}, Shape{1, 2, 150, 40}, Shape{1, 1, 5000, 1}})
     cases.push_back(mean_std_case(x));
+  cases.push_back(mean_std_case({1, 2, 150, 5}, true));  // a deviation of exactly 0
   return cases;
 }
 

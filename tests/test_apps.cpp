@@ -94,6 +94,7 @@ ModelSpec example_spec() {
 Json evaluation_json() {
   return {{"split", "test"},
           {"n", 4},
+          {"items", "4 files"},
           {"windows", 12},
           {"loss", 0.5},
           {"accuracy", 0.75},
@@ -271,12 +272,12 @@ TEST_SUITE("report") {
   }
 
   TEST_CASE("pages are well-formed, whole, and hide nothing odd") {
-    Json regression = {
-        {"split", "test"}, {"n", 2}, {"windows", 8}, {"loss", 0.02}, {"scale", {1, 9}}};
+    Json regression = {{"split", "test"}, {"n", 2},       {"items", "2 songs"},
+                       {"windows", 8},    {"loss", 0.02}, {"scale", {1, 9}}};
     for (const char* metric : {"r2", "rmse", "pearson", "ccc"})
       regression[metric] = {{"valence", 0.25}, {"arousal", 0.5}};
     regression["mean_predictor"] = {{"rmse", {{"valence", 1.1}, {"arousal", 1.3}}}};
-    regression["songs"] = {{"deam/2", 5.0, 6.0, 5.5, 5.9}, {"<odd> & id", 3.0, 2.0, 20.0, -1.0}};
+    regression["list"] = {{"deam/2", 5.0, 6.0, 5.5, 5.9}, {"<odd> & id", 3.0, 2.0, 20.0, -1.0}};
     for (const Json& evaluation : {Json(), evaluation_json(), regression}) {
       const TemporaryFolder temporary;
       const RunFolder folder(temporary.path());

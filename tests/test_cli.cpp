@@ -5,92 +5,11 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "cli_data.h"
-#include "cli_runner.h"
+#include "cli_checks.h"
 
 using namespace etude;
 using namespace etude::testing;
 using Json = nlohmann::json;
-using Words = std::vector<std::string>;
-
-namespace {
-
-// Exit code, and exactly one line that begins with "etude: " and has every one of `parts`.
-void check_fails(const Words& arguments, int code, const Words& parts) {
-  const CliResult result = run_etude(arguments);
-  std::string command;
-  for (const auto& word : arguments) command += word + " ";
-  CAPTURE(command);
-  CAPTURE(result.err);
-  CHECK(result.code == code);
-  const auto errors = result.errors();
-  REQUIRE(errors.size() == 1);
-  for (const auto& part : parts) {
-    CAPTURE(part);
-    CHECK(errors[0].find(part) != std::string::npos);
-  }
-}
-
-Words operator+(Words a, const Words& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-std::vector<Json> records(const std::filesystem::path& run) {
-  std::vector<Json> result;
-  std::ifstream in(run / "metrics.jsonl");
-  for (std::string line; std::getline(in, line);) {
-    result.push_back(Json::parse(line));
-    result.back().erase("seconds");  // the only field that may differ between equal runs
-  }
-  return result;
-}
-
-// A small IDX corpus and a run on tones, made once for all cases.
-struct Corpora {
-  TemporaryFolder folder;
-  std::string idx = folder / "idx", tones = folder / "tones", tone_run = folder / "tone-run";
-
-  Corpora() {
-    write_idx_corpus(idx, 96, 30);
-    write_tone_corpus(tones, 24);
-  }
-  Words train_idx(const std::string& out, int epochs = 4) const {
-    return {"train",
-            "--dataset",
-            "idx",
-            "--data",
-            idx,
-            "--model",
-            "tinyvgg",
-            "--hidden",
-            "4",
-            "--epochs",
-            std::to_string(epochs),
-            "--batch",
-            "16",
-            "--out",
-            out};
-  }
-  // Trained on first use.
-  const std::string& tone_model() {
-    if (!std::filesystem::exists(tone_run)) {
-      const CliResult result =
-          run_etude({"train", "--dataset", "folder", "--data", tones, "--model", "vgg4", "--epochs",
-                     "8", "--batch", "8", "--cache", "none", "--out", tone_run});
-      CAPTURE(result.err);
-      REQUIRE(result.code == 0);
-    }
-    return tone_run;
-  }
-};
-
-Corpora& corpora() {
-  static Corpora instance;
-  return instance;
-}
-
-}  // namespace
 
 TEST_SUITE("cli.usage") {
   TEST_CASE("help and version go to stdout and are no error") {
@@ -123,6 +42,22 @@ TEST_SUITE("cli.usage") {
     check_fails({"mel", "x.wav", "--mel", "n_mels"}, 2, {"NAME=VALUE"});
     check_fails({"mel", "x.wav", "--mel", "colour=red"}, 2, {"colour"});
     check_fails({"mel", "x.wav", "--out", "x.jpg"}, 2, {".npy"});
+    check_fails({"mel", "x.wav", "--mel", "preset=mer"}, 2, {"--preset mer"});
+    check_fails({"mel", "x.wav", "--mel", "hop=0"}, 2, {"hop = 0"});
+    check_fails({"train", "--lr", "fast"}, 2, {"--lr: expected a number of 0 or more, not fast"});
+    check_fails({"train", "--padding", "2"}, 2, {"from 0 to 1, not 2"});
+    const Words train = {"train", "--dataset", "idx", "--data", "x", "--out", "x"};
+    check_fails(train + Words{"--reset-head"}, 2, {"--init"});
+    check_fails(train + Words{"--warmup", "2"}, 2, {"--warmup", "onecycle"});
+    check_fails(corpora().train_idx("x") + Words{"--preset", "mer"}, 2, {"--preset", "images"});
+  }
+
+  TEST_CASE("data that standard output does not take is a failure") {
+    const TemporaryFolder folder;
+    const std::string err = folder / "err";
+    const int status = std::system((ETUDE_PROGRAM " info > /dev/full 2> " + err).c_str());
+    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(read_all(err).find("etude: standard output") == 0);
   }
 
   TEST_CASE("config files: keys are options, unknown keys are errors") {
@@ -178,6 +113,15 @@ TEST_SUITE("cli.input") {
     check_fails(train, 1, {"g.csv", "file"});
     write_all(groups, "file,split\nlow/0.wav\n");
     check_fails(train, 1, {"g.csv", "2"});
+    // Folds and weights that are not there: the same command with the mistake mended must run.
+    const Words plain(train.begin(), train.end() - 2);
+    check_fails(plain + Words{"--cv", "speaker"}, 1, {"speaker"});
+    check_fails(plain + Words{"--cv", "1"}, 2, {"2 folds"});
+    check_fails(plain + Words{"--cv", "99999999999"}, 1, {"48 items", "folds"});
+    check_fails(plain + Words{"--group-by", "speaker"}, 1, {"speaker"});
+    check_fails(plain + Words{"--init", missing}, 1, {"nowhere"});
+    check_fails(corpora().train_idx(groups), 1, {"g.csv", "is a file"});
+    check_fails(corpora().train_idx(groups + "/run"), 1, {"g.csv", "is a file"});
     CHECK(!std::filesystem::exists(out));  // nothing is left behind
   }
 
@@ -237,6 +181,15 @@ TEST_SUITE("cli.input") {
     check_fails(corpora().train_idx(folder / "run2") + Words{"--init", other}, 1,
                 {"other.safetensors"});
     check_fails({"predict", other, "x.wav"}, 1, {"other.safetensors"});
+    // The same network for another number of classes: all but the last layer can be used.
+    namespace fs = std::filesystem;
+    fs::copy(corpora().tones, folder / "three", fs::copy_options::recursive);
+    fs::copy(corpora().tones + "/low", folder / "three" / "more", fs::copy_options::recursive);
+    const Words three = {"train",   "--dataset", "folder",   "--data", folder / "three",
+                         "--model", "vgg4",      "--epochs", "1",      "--cache",
+                         "none",    "--init",    weights,    "--out",  folder / "run3"};
+    check_fails(three, 1, {"fc.weight", "--reset-head"});
+    CHECK(run_etude(three + Words{"--reset-head"}).code == 0);
   }
 
   TEST_CASE("a run is never overwritten") {

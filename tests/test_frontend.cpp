@@ -487,9 +487,16 @@ TEST_SUITE("frontend") {
     const MelFilterBank bank =
         data::make_mel_filters(data::mel_preset("torchaudio"), cpu_device, &warnings);
     CHECK(std::count(bank.count.begin(), bank.count.end(), 0) == 4);
-    CHECK_FALSE(warnings.empty());
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].find("4 of 128 filters are empty (0, 3, 6, 13)") != std::string::npos);
     CHECK(data::MelFrontEnd(data::mel_preset("torchaudio")).warnings() == warnings);
-    for (const std::string& text : warnings) CHECK(text.find("empty") != std::string::npos);
+    // Many of them are still one line.
+    data::MelSettings coarse = data::mel_preset("librosa");
+    coarse.n_fft = 128;
+    const auto many = data::MelFrontEnd(coarse).warnings();
+    REQUIRE(many.size() == 1);
+    CHECK(many[0].find("(0-4, 7-11, ") != std::string::npos);
+    CHECK(many[0].size() < 250);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "engine/checkpoint.h"
+#include "engine/dispatch.h"
 #include "engine/layers.h"
 #include "engine/schedule.h"
 #include "models/resnet.h"
@@ -182,6 +183,52 @@ TEST_SUITE("optimizer") {
     CHECK(norm == doctest::Approx(std::sqrt(2 * (0 + 2.5 * 2.5 + 5 * 5) + 2 * 4)).epsilon(1e-6));
     optimizer.clip_gradients(norm / 2);
     CHECK(gradient()[2] == doctest::Approx(before[2] / 2).epsilon(1e-5));
+  }
+
+  TEST_CASE("lists of more tensors than one launch takes, empty ones among them") {
+    constexpr Index count = 400;
+    // The norm and the numbers of all tensors after a clip and two steps of AdamW.
+    const auto run = [](Device device) {
+      Generator generator(3);
+      std::vector<Index> sizes;
+      std::vector<double> decay;
+      std::vector<Tensor> columns[4];
+      std::vector<float*> pointers[4];
+      for (Index t = 0; t < count; ++t) {
+        sizes.push_back(t * 7 % 12);
+        decay.push_back(t % 2 ? 0 : 0.1);
+        for (int c = 0; c < 4; ++c) {
+          std::vector<float> values(static_cast<std::size_t>(sizes.back()));
+          for (float& v : values) v = static_cast<float>(generator.uniform(0.1, 1));
+          columns[c].push_back(Tensor::from(values, {sizes.back()}, device));
+          pointers[c].push_back(columns[c].back().data<float>());
+        }
+      }
+      const std::vector<const float*> grads(pointers[1].begin(), pointers[1].end());
+      const TensorList<float> list{count,        sizes.data(),       pointers[0].data(),
+                                   grads.data(), pointers[2].data(), pointers[3].data(),
+                                   decay.data()};
+      const Kernels<float>& kernels = kernels_for<float>(device);
+      const Stream stream = current_stream(device);
+      const Tensor norm({}, DType::f32, device);
+      const Workspace work(device, kernels.gradient_norm_workspace(list));
+      kernels.gradient_norm(stream, list, norm.data<float>(), work.data());
+      kernels.gradient_clip(stream, list, pointers[1].data(), norm.data<float>(), 1);
+      for (const Index step : {1, 2}) kernels.adamw_step(stream, list, {.lr = 0.1, .step = step});
+      std::vector<float> result = norm.to_vector<float>();
+      for (const auto& column : columns)
+        for (const Tensor& tensor : column)
+          for (const float v : tensor.to_vector<float>()) result.push_back(v);
+      return result;
+    };
+    const std::vector<float> expected = run(reference_device);
+    for (const Device device : available_devices()) {
+      INFO(to_string(device));
+      const std::vector<float> got = run(device);
+      REQUIRE(got.size() == expected.size());
+      for (std::size_t i = 0; i < got.size(); ++i)
+        REQUIRE(std::abs(got[i] - expected[i]) <= 1e-6f * (1 + std::abs(expected[i])));
+    }
   }
 
   TEST_CASE("moving average: weights are averaged, statistics copied, swapped and back") {

@@ -262,6 +262,14 @@ TEST_SUITE("data.verify") {
     check_share(root.valence.deviation, 0.162);
     check_share(root.arousal.deviation, 0.185);
     check_table(report, {.640, .099, .180, .081}, .357, .319, .246);
+    const std::string text = to_text(report);
+    CHECK(contains(text, "27: 11 64 85"));
+    CHECK(contains(text, "\n                       "));  // and goes on below
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      CHECK(end - at <= 100);
+      at = end + 1;
+    }
 
     const VerifyReport both = verify_dataset("deam+pmemo", {test_data() / "DEAM", pmemo}, fast());
     CHECK(find_shares(both, "quadrants", "scale").total() == 2569);

@@ -15,30 +15,29 @@ namespace etude::ETUDE_BACKEND {
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// (x + y) + (z + w)
-__device__ inline float sum4(float4 v) { return (v.x + v.y) + (v.z + v.w); }
-
 // The sum over the lanes of a warp, in each of them: pairs 16 apart, then 8, ...
-__device__ inline double warp_sum(double value) {
+template <class V>
+__device__ V warp_sum(V value) {
 #pragma unroll
   for (int offset = kWarp / 2; offset > 0; offset /= 2)
     value += __shfl_xor_sync(kAllLanes, value, offset);
   return value;
 }
 
-// The sum over a block of kThreads threads, in each of them. All threads must come. Contains
-// barriers: what was written to shared memory before is visible after it.
-template <int kThreads>
-__device__ double block_sum(double value) {
+// The sum over a block of kThreads threads, in each of them: of each warp, then of the warps' sums.
+// All threads must come. Contains barriers: what was written to shared memory before is visible
+// after it.
+template <int kThreads, class V>
+__device__ V block_sum(V value) {
   static_assert(kThreads % kWarp == 0 && kThreads <= kWarp * kWarp);
   constexpr int kWarps = kThreads / kWarp;
-  __shared__ double totals[kWarps];
+  __shared__ V totals[kWarps];
   value = warp_sum(value);
   __syncthreads();  // those of a sum before this one have been read
   if (threadIdx.x % kWarp == 0) totals[threadIdx.x / kWarp] = value;
   __syncthreads();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  return warp_sum(lane < kWarps ? totals[lane] : 0);
+  return warp_sum(lane < kWarps ? totals[lane] : V{0});
 }
 
 // The sum of `count` doubles by one block: thread t adds elements t, t + kThreads, ...

@@ -3,7 +3,7 @@
 // Mapping: a block of 256 threads makes 2048 neighbouring elements, a thread two float4 of them
 // 1024 elements apart, so that a warp's accesses are whole 512-byte pieces. Both float4 of every
 // input are loaded before anything is stored: the compiler may not move a load over a store, since
-// y may be one of the inputs. The last n % 4 elements are made one a thread.
+// y may be one of the inputs. The last n % 4 elements are moved one by one.
 //
 // Bound by memory: 4 bytes for each input and output element, one operation each, so that the floor
 // is 12 n bytes / bandwidth for two inputs (0.36 ms for 10^8 elements at 3350 GB/s). With 2048
@@ -12,6 +12,7 @@
 //
 // Comparisons are written so that NaN takes the branch that keeps it: `x <= 0` is false for NaN.
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/quad.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -20,9 +21,23 @@ constexpr int kThreads = 256;
 constexpr int kVectors = 2;  // float4 a thread
 constexpr int kPerBlock = kThreads * kVectors * 4;
 
-template <class F, class... Inputs>
-__device__ float4 apply4(F f, Inputs... v) {
-  return make_float4(f(v.x...), f(v.y...), f(v.z...), f(v.w...));
+// y[i] = f(x[i]...) for this thread's quads of a block's elements.
+template <class Access, class F, class... Inputs>
+__device__ void map_quads(Access access, float* y, F f, Inputs... x) {
+  const auto map = [f](const auto&... q) {
+    return Quad{{f(q.e[0]...), f(q.e[1]...), f(q.e[2]...), f(q.e[3]...)}};
+  };
+  Quad result[kVectors];
+#pragma unroll
+  for (int v = 0; v < kVectors; ++v) {
+    [[maybe_unused]] const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
+    result[v] = map(access(at).load(x + at)...);
+  }
+#pragma unroll
+  for (int v = 0; v < kVectors; ++v) {
+    const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
+    access(at).store(y + at, result[v]);
+  }
 }
 
 // y[i] = f(x[i]...) for the elements of this block.
@@ -30,23 +45,10 @@ template <class F, class... Inputs>
 __device__ void map_block(Index n, float* y, F f, Inputs... x) {
   const Index first = Index{blockIdx.x} * kPerBlock;
   const int count = static_cast<int>(min_of(n - first, Index{kPerBlock}));
-  const int thread = static_cast<int>(threadIdx.x);
-  float4 result[kVectors] = {};
-#pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int at = (v * kThreads + thread) * 4;
-    if (at + 4 <= count) result[v] = apply4(f, load4(x + first + at)...);
-  }
-#pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int at = (v * kThreads + thread) * 4;
-    if (at + 4 <= count) store4(y + first + at, result[v]);
-  }
-  const int rest = count % 4;
-  if (thread < rest) {
-    const Index i = first + count - rest + thread;
-    y[i] = f(x[i]...);
-  }
+  if (count == kPerBlock)
+    map_quads(WholeRange{}, y + first, f, x + first...);
+  else
+    map_quads(PartRange{0, count}, y + first, f, x + first...);
 }
 
 __global__ void fill_elements(Index n, float value, float* y) {

@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/quad.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -122,67 +123,61 @@ __device__ Direction normal_pair(std::uint32_t even, std::uint32_t odd) {
 
 // ---- kernels -----------------------------------------------------------------------------------
 
-// For every float4 of this thread: y[at ...] = f(four words, x[at ...]); x may be null, then f gets
-// zeros.
+// y = f(four words, x) for this thread's quads of a block's elements, which draw from `state` on; x
+// may be null, then f gets zeros.
+template <class Access, class F>
+__device__ void draw_quads(Access access, PhiloxState state, const float* x, float* y, F f) {
+  Quad q[kVectors] = {};
+#pragma unroll
+  for (int v = 0; v < kVectors; ++v) {
+    const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
+    if (x) q[v] = access(at).load(x + at);
+  }
+#pragma unroll
+  for (int v = 0; v < kVectors; ++v) {
+    const int quad = v * kThreads + static_cast<int>(threadIdx.x), at = quad * 4;
+    const uint4 bits = philox(state.offset + static_cast<std::uint64_t>(quad), state.seed);
+    access(at).store(y + at, f(bits, q[v]));
+  }
+}
+
 template <class F>
 __device__ void draw_block(Index n, PhiloxState state, const float* x, float* y, F f) {
   const Index first = Index{blockIdx.x} * kPerBlock;
   const int count = static_cast<int>(min_of(n - first, Index{kPerBlock}));
-  const std::uint64_t counter = state.offset + static_cast<std::uint64_t>(first / 4);
-  float4 in[kVectors] = {};
-#pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int at = (v * kThreads + static_cast<int>(threadIdx.x)) * 4;
-    if (x && at + 4 <= count) in[v] = load4(x + first + at);
-  }
-#pragma unroll
-  for (int v = 0; v < kVectors; ++v) {
-    const int vector = v * kThreads + static_cast<int>(threadIdx.x);
-    const int at = vector * 4, left = count - at;
-    if (left <= 0) continue;
-    const float* const px = x + first + at;
-    float* const py = y + first + at;
-    if (left < 4 && x) {
-      in[v].x = px[0];
-      if (left > 1) in[v].y = px[1];
-      if (left > 2) in[v].z = px[2];
-    }
-    const float4 out = f(philox(counter + static_cast<std::uint64_t>(vector), state.seed), in[v]);
-    if (left >= 4) {
-      store4(py, out);
-    } else {
-      py[0] = out.x;
-      if (left > 1) py[1] = out.y;
-      if (left > 2) py[2] = out.z;
-    }
-  }
+  state.offset += static_cast<std::uint64_t>(first / 4);
+  if (x) x += first;
+  if (count == kPerBlock)
+    draw_quads(WholeRange{}, state, x, y + first, f);
+  else
+    draw_quads(PartRange{0, count}, state, x, y + first, f);
 }
 
 // y = x factor, or x 0 where dropped, a product so that NaN is not dropped.
 __global__ void dropout_elements(Index n, std::uint32_t threshold, float factor, PhiloxState state,
                                  const float* x, float* y) {
-  draw_block(n, state, x, y, [=](uint4 bits, float4 v) {
+  draw_block(n, state, x, y, [=](uint4 bits, const Quad& q) {
     const auto mask = [=](std::uint32_t b) { return top24(b) < threshold ? 0.0f : factor; };
-    return make_float4(v.x * mask(bits.x), v.y * mask(bits.y), v.z * mask(bits.z),
-                       v.w * mask(bits.w));
+    return Quad{{q.e[0] * mask(bits.x), q.e[1] * mask(bits.y), q.e[2] * mask(bits.z),
+                 q.e[3] * mask(bits.w)}};
   });
 }
 
 __global__ void uniform_elements(Index n, float base, float range, PhiloxState state, float* y) {
-  draw_block(n, state, nullptr, y, [=](uint4 bits, float4) {
+  draw_block(n, state, nullptr, y, [=](uint4 bits, const Quad&) {
     // Exact: an integer below 2^24 and a power of two.
     const auto u = [](std::uint32_t b) { return static_cast<float>(top24(b)) * 0x1p-24f; };
-    return make_float4(fmaf(u(bits.x), range, base), fmaf(u(bits.y), range, base),
-                       fmaf(u(bits.z), range, base), fmaf(u(bits.w), range, base));
+    return Quad{{fmaf(u(bits.x), range, base), fmaf(u(bits.y), range, base),
+                 fmaf(u(bits.z), range, base), fmaf(u(bits.w), range, base)}};
   });
 }
 
 __global__ void normal_elements(Index n, double mean, double deviation, PhiloxState state,
                                 float* y) {
-  draw_block(n, state, nullptr, y, [=](uint4 bits, float4) {
+  draw_block(n, state, nullptr, y, [=](uint4 bits, const Quad&) {
     const Direction a = normal_pair(bits.x, bits.y), b = normal_pair(bits.z, bits.w);
     const auto place = [=](double z) { return static_cast<float>(fma(deviation, z, mean)); };
-    return make_float4(place(a.cosine), place(a.sine), place(b.cosine), place(b.sine));
+    return Quad{{place(a.cosine), place(a.sine), place(b.cosine), place(b.sine)}};
   });
 }
 
