@@ -15,9 +15,8 @@
 // Even and odd bins are neighbouring blocks, so that the halves of a sector that they write meet in
 // the L2 cache.
 //
-// Accuracy: an error of up to 7e-7 of the largest |X| (the transforms of fft.h have 2e-7). For N >
-// 1024 that takes sums of 128 terms which are added to a total; so many registers leave room for
-// one block on a multiprocessor, else there are two.
+// Accuracy: 32 terms are summed at a time and these sums to a total, so that the error stays below
+// 4e-7 of the largest |X| for every N (that of fft.h: 2e-7).
 //
 // N^2 / 4 fused multiply-adds a frame (40 thousand for N = 400, as many FLOPs twice) at 32 for 6
 // loads of shared memory: bound by these and by arithmetic, not by DRAM. No bank conflicts. Each
@@ -30,9 +29,8 @@ namespace etude::ETUDE_BACKEND {
 namespace {
 
 constexpr int kRows = kDftRows, kBins = 64, kDepth = 8, kThreads = 256;
-constexpr int kPad = 4;       // a step's stores go to different banks, 16-byte loads stay aligned
-constexpr int kShort = 1024;  // the longest frame without totals
-constexpr int kStepsOfChunk = 16;  // sums of 128 terms
+constexpr int kPad = 4;  // a step's stores go to different banks, 16-byte loads stay aligned
+constexpr int kStepsOfChunk = 4;  // sums of 32 terms
 
 struct Step {
   float re[kDepth][kRows + kPad], im[kDepth][kRows + kPad];
@@ -71,9 +69,8 @@ __device__ __forceinline__ void add_up(float2 (&total)[4][4], float2 (&sum)[4][4
     }
 }
 
-// kLong: the sums are long enough to need totals, at the price of registers.
-template <bool kPower, bool kLong>
-__global__ void __launch_bounds__(kThreads, kLong ? 1 : 2)
+template <bool kPower>
+__global__ void __launch_bounds__(kThreads, 2)
     dft_gemm(FrameRows p, int first, int stride, const float* x, const float* window,
              const float2* table, float2* spectrum, float* power) {
   __shared__ __align__(16) Step buffer[2];
@@ -86,16 +83,21 @@ __global__ void __launch_bounds__(kThreads, kLong ? 1 : 2)
 
   // Filling: 8 neighbouring terms of 4 frames a warp; 32 neighbouring bins of one term.
   const int fill_n = thread % kDepth, fill_row = thread / kDepth;
-  const Frame frame[2] = {frame_of(p, x, min_of(first + tile + fill_row, p.rows - 1)),
-                          frame_of(p, x, min_of(first + tile + fill_row + kRows / 2, p.rows - 1))};
+  const auto fill_frame = [&](int i) {
+    return frame_of(p, x, min_of(first + tile + fill_row + i * (kRows / 2), p.rows - 1));
+  };
+  const float* origin[2];
+  bool inside = true;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const Frame frame = fill_frame(i);
+    origin[i] = frame.origin;
+    inside = inside && frame.lo == 0 && frame.hi == p.n_fft;
+  }
   const int turn_n = thread / kBins, turn_bin = thread % kBins;
   const int bin = min_of(2 * (bin0 + turn_bin) + odd, half);
   int phase[2] = {turn_n * bin % p.n_fft, (turn_n + kDepth / 2) * bin % p.n_fft};
   const int advance = kDepth * bin % p.n_fft;
-
-  bool inside = true;
-#pragma unroll
-  for (int i = 0; i < 2; ++i) inside = inside && frame[i].lo == 0 && frame[i].hi == p.n_fft;
 
   const auto fetch = [&](int step, Part& part) {
     const int n = step * kDepth + fill_n;
@@ -105,13 +107,13 @@ __global__ void __launch_bounds__(kThreads, kLong ? 1 : 2)
                   d = window[half + n];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const float* x_n = frame[i].origin;
+        const float* x_n = origin[i];
         part.term[i] =
             fold(a * x_n[n], b * x_n[p.n_fft - n], c * x_n[half - n], d * x_n[half + n], sign);
       }
     } else if (n < terms) {
 #pragma unroll
-      for (int i = 0; i < 2; ++i) part.term[i] = fold_at_edge(p, frame[i], window, n, sign);
+      for (int i = 0; i < 2; ++i) part.term[i] = fold_at_edge(p, fill_frame(i), window, n, sign);
     }
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
@@ -139,7 +141,7 @@ __global__ void __launch_bounds__(kThreads, kLong ? 1 : 2)
     const Step& now = buffer[step % 2];
     const bool last = step + 1 == steps;
     if (!last) fetch(step + 1, part);
-#pragma unroll
+#pragma unroll 4  // all of them at once would spill what is loaded ahead
     for (int n = 0; n < kDepth; ++n) {
       const float4 r = load4(&now.re[n][4 * ty]), m = load4(&now.im[n][4 * ty]);
       const float re[4] = {r.x, r.y, r.z, r.w}, im[4] = {m.x, m.y, m.z, m.w};
@@ -153,8 +155,7 @@ __global__ void __launch_bounds__(kThreads, kLong ? 1 : 2)
         }
       }
     }
-    if constexpr (kLong)
-      if (step % kStepsOfChunk == kStepsOfChunk - 1) add_up(total, sum);
+    if (step % kStepsOfChunk == kStepsOfChunk - 1) add_up(total, sum);
     if (!last) stage(part, buffer[1 - step % 2]);
     __syncthreads();
   }
@@ -201,15 +202,13 @@ void make_dft_table(Stream s, const FrameRows& p, float2* table) {
 void dft_spectrum(Stream s, const FrameRows& p, const float* x, const float* window,
                   const float2* table, float2* spectrum) {
   ETUDE_CUDA(launch({.grid = grid_of(p, p.rows), .block = kThreads, .stream = stream_of(s)},
-                    p.n_fft > kShort ? dft_gemm<false, true> : dft_gemm<false, false>, p, 0, 0, x,
-                    window, table, spectrum, nullptr));
+                    dft_gemm<false>, p, 0, 0, x, window, table, spectrum, nullptr));
 }
 
 void dft_power(Stream s, const FrameRows& p, int first, int count, const float* x,
                const float* window, const float2* table, float* power) {
   ETUDE_CUDA(launch({.grid = grid_of(p, count), .block = kThreads, .stream = stream_of(s)},
-                    p.n_fft > kShort ? dft_gemm<true, true> : dft_gemm<true, false>, p, first,
-                    count, x, window, table, nullptr, power));
+                    dft_gemm<true>, p, first, count, x, window, table, nullptr, power));
 }
 
 }  // namespace etude::ETUDE_BACKEND

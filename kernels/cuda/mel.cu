@@ -95,28 +95,25 @@ __global__ void __launch_bounds__(FftShape<N>::kThreads, FftShape<N>::kBlocks)
   const int clip = row / p.frames;
   float* out = y + Index{clip} * mel.n_mels * p.frames + (row - clip * p.frames);
   for (int m = filter; m < mel.n_mels; m += Shape::kThreads / kFrames) {
-    const int first = mel.first[m], end = first + mel.count[m];
+    const int first = mel.first[m], count = mel.count[m];
     const float* weights = mel.weights + mel.offset[m] - first;
     float energy = 0.0f;
-    const auto add_group = [&](int k0, bool whole) {
+    for (int k0 = first / kSlots * kSlots; k0 < first + count; k0 += kSlots) {
       const float* rows = shared + power_index<N>(k0, f);
-      float weight[kSlots] = {}, power[kSlots] = {};
+      float weight[kSlots], power[kSlots];
 #pragma unroll
       for (int u = 0; u < kSlots; ++u) {
         const int r = (filter + u) % kSlots;
-        if (whole || (k0 + r >= first && k0 + r < end)) {
+        const bool within = static_cast<unsigned>(k0 + r - first) < static_cast<unsigned>(count);
+        weight[u] = power[u] = 0.0f;
+        if (within) {
           weight[u] = weights[k0 + r];
           power[u] = rows[r * kFrames];
         }
       }
 #pragma unroll
       for (int u = 0; u < kSlots; ++u) energy = fmaf(weight[u], power[u], energy);
-    };
-    int k0 = first / kSlots * kSlots;
-    if (k0 < first) add_group(k0, false), k0 += kSlots;
-#pragma unroll max_of(1, 8 / kSlots)
-    for (; k0 + kSlots <= end; k0 += kSlots) add_group(k0, true);
-    if (k0 < end) add_group(k0, false);
+    }
     out[Index{m} * p.frames] = log_of(energy, mel.scale, mel.floor);
   }
 }
