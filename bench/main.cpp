@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/rows.h"
+#include "bench/simt_profile.h"
 #include "bench/train_step.h"
 #include "engine/device.h"
 #include "engine/random.h"
@@ -63,7 +64,7 @@ int run(int argc, char** argv) {
   CLI::App app{
       "etude-bench: rows of kernels and training steps; the flags of Google Benchmark work too,\n"
       "e.g. --benchmark_filter=conv2d/resnet18 --benchmark_list_tests"};
-  std::string isa, input = "128x256x1";
+  std::string isa, input = "128x256x1", profiled;
   int threads = 0;
   TrainStepOptions step;
   step.model.clear();
@@ -76,6 +77,10 @@ int run(int argc, char** argv) {
   app.add_option("--outputs", step.outputs, "its outputs")->capture_default_str();
   app.add_option("--steps", step.steps, "measured steps")->capture_default_str();
   app.add_option("--warm-up", step.warm_up, "steps before them")->capture_default_str();
+  app.add_option("--simt-profile", profiled,
+                 "count what a kernel costs on the emulator, by source line: conv2d_forward,\n"
+                 "conv2d_backward_data or conv2d_backward_filter, then the problem as NAME=NUMBER\n"
+                 "(N H W C K R S stride pad dilation); or part of a case's name");
   app.allow_extras();
   CLI11_PARSE(app, argc, argv);
 
@@ -88,6 +93,16 @@ int run(int argc, char** argv) {
   }
 
   std::vector<std::string> rest = app.remaining();
+  if (!profiled.empty()) {
+#ifdef ETUDE_BENCH_SIMT_PROFILE
+    simt_profile(profiled, rest);
+    return 0;
+#else
+    fmt::print(stderr, "etude-bench: this build has no emulator that counts\n");
+    return 1;
+#endif
+  }
+
   std::vector<char*> flags = {argv[0]};
   for (std::string& flag : rest) flags.push_back(flag.data());
   int count = static_cast<int>(flags.size());
@@ -104,6 +119,7 @@ int run(int argc, char** argv) {
   register_layer_rows(machine);
   register_front_end_rows(machine);
   register_model_rows(machine);
+  register_simt_rows(machine);
 #ifdef ETUDE_BENCH_CASES
   register_case_rows(machine);
 #endif

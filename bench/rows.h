@@ -28,6 +28,7 @@ void register_conv_rows(const Machine& machine);
 void register_layer_rows(const Machine& machine);
 void register_front_end_rows(const Machine& machine);
 void register_model_rows(const Machine& machine);
+void register_simt_rows(const Machine& machine);  // where the build has the emulator
 void register_case_rows(const Machine& machine);  // where the build has the tests
 
 }  // namespace etude::bench

@@ -61,6 +61,13 @@ const Isa*& chosen() {
   return isa;
 }
 
+const Kernels<float>* simt_table =
+#if ETUDE_HAVE_SIMT
+    &simt::table();
+#else
+    nullptr;
+#endif
+
 // Null where the build lacks the back end. The device need not be there.
 const Kernels<float>* find_table(DeviceKind kind) {
   switch (kind) {
@@ -68,10 +75,8 @@ const Kernels<float>* find_table(DeviceKind kind) {
       return &chosen()->table();
     case DeviceKind::reference:
       return &reference_f32::table();
-#if ETUDE_HAVE_SIMT
     case DeviceKind::simt:
-      return &simt::table();
-#endif
+      return simt_table;
 #if ETUDE_HAVE_CUDA
     case DeviceKind::cuda:
       return &cuda::table();
@@ -153,9 +158,7 @@ std::vector<Device> available_devices() {
 #endif
   devices.push_back(cpu_device);
   devices.push_back(reference_device);
-#if ETUDE_HAVE_SIMT
-  devices.push_back({DeviceKind::simt});
-#endif
+  if (simt_table) devices.push_back({DeviceKind::simt});
   return devices;
 }
 
@@ -196,6 +199,8 @@ std::vector<std::string> available_isas() {
 std::string chosen_isa() { return chosen()->name; }
 
 void choose_isa(std::string_view name) { chosen() = &find_isa(name); }
+
+void use_simt_table(const Kernels<float>& table) { simt_table = &table; }
 
 Stream current_stream(Device device) { return stream_of(device, 0); }
 Stream copy_stream(Device device) { return stream_of(device, 1); }

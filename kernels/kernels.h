@@ -40,6 +40,9 @@ namespace simt {
 const Kernels<float>& table();
 }
 #endif
+namespace simt_counting {  // where the target etude_simt_counting is linked
+const Kernels<float>& table();
+}
 #if ETUDE_HAVE_CUDA
 namespace cuda {
 const Kernels<float>& table();

@@ -118,16 +118,6 @@ std::vector<Case> conv_cases() {
       {{17, 6, 6, 16, 16, 3, 3, 1, 1, 1, 1}},
       {{2, 1, 40, 5, 7, 1, 9, 1, 1, 0, 4}, true},  // one row
       {{2, 40, 1, 5, 7, 9, 1, 1, 1, 4, 0}, true},  // one column
-      // Matrix products on the GPU: channels and outputs that fill no tile, in vectors and not.
-      {{2, 9, 7, 20, 36, 3, 3, 1, 1, 1, 1}, true, true},
-      {{1, 6, 7, 36, 20, 3, 3, 1, 1, 1, 1}, true},
-      {{1, 5, 6, 68, 35, 3, 3, 1, 1, 1, 1}, true, true},
-      {{1, 3, 50, 21, 24, 1, 35, 1, 1, 0, 17}, true},       // more taps than bits in a word
-      {{1, 5, 6, 20, 24, 2, 2, 1, 1, 3, 2}},                // more padding than taps
-      {{2, 13, 11, 20, 24, 3, 3, 4, 2, 2, 1, 2, 3}, true},  // phases that meet every other tap
-      {{1, 9, 10, 36, 24, 2, 2, 3, 3}, true},               // phases without taps
-      {{4, 64, 64, 36, 36, 1, 1}, true},                    // enough rows for the largest tiles
-      {{1, 4, 4, 512, 40, 3, 3, 1, 1, 1, 1}, true, true},   // long sums, few of them
       // Few channels: each block size of the direct kernels, tiles of every shape, several channel
       // stages, runs of taps, strides of which each phase is a problem of its own.
       {{1, 9, 33, 16, 16, 3, 3, 1, 1, 1, 1}, true, true},
@@ -145,6 +135,16 @@ std::vector<Case> conv_cases() {
       {{1, 16, 19, 16, 10, 5, 4, 2, 3, 2, 1}, true},
       {{1, 20, 18, 3, 10, 3, 3, 1, 1, 3, 3, 3, 3}, true},
       {{1, 21, 40, 6, 12, 3, 3, 2, 1, 1, 2, 1, 2}, true, true},
+      // Matrix products on the GPU: channels and outputs that fill no tile, in vectors and not.
+      {{2, 9, 7, 20, 36, 3, 3, 1, 1, 1, 1}, true, true},
+      {{1, 6, 7, 36, 20, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 5, 6, 68, 35, 3, 3, 1, 1, 1, 1}, true, true},
+      {{1, 3, 50, 21, 24, 1, 35, 1, 1, 0, 17}, true},       // more taps than bits in a word
+      {{1, 5, 6, 20, 24, 2, 2, 1, 1, 3, 2}},                // more padding than taps
+      {{2, 13, 11, 20, 24, 3, 3, 4, 2, 2, 1, 2, 3}, true},  // phases that meet every other tap
+      {{1, 9, 10, 36, 24, 2, 2, 3, 3}, true},               // phases without taps
+      {{4, 64, 64, 36, 36, 1, 1}, true},                    // enough rows for the largest tiles
+      {{1, 4, 4, 512, 40, 3, 3, 1, 1, 1, 1}, true, true},   // long sums, few of them
   };
   std::vector<Case> cases;
   for (const Problem& p : problems) cases.push_back(conv2d_case(p.shape, p.bias, p.relu));

@@ -138,16 +138,24 @@ Case standardize_case(const StandardizeShape& p, bool per_band, bool padded) {
 std::vector<Case> frontend_cases() {
   constexpr PadMode zero = PadMode::zero, reflect = PadMode::reflect;
   const StftShape problems[] = {
-      {1, 128, 128, 32, true, zero},      {2, 1000, 128, 100, false, zero},
+      {1, 128, 128, 32, true, zero},
+      {2, 1000, 128, 100, false, zero},
       {1, 300, 130, 50, false, zero},     // 2 x 5 x 13
       {3, 1001, 256, 77, true, reflect},  // no power of two anywhere else
       {2, 900, 400, 200, true, reflect},  // 16 x 25
       {1, 700, 254, 90, true, zero},      // 2 x 127, a prime
       {1, 1500, 1102, 441, true, zero},   // 2 x 19 x 29
-      {2, 1024, 512, 128, true, reflect}, {1, 1025, 1024, 512, true, zero},
-      {3, 4097, 2048, 512, true, zero},   {1, 3000, 2048, 512, true, reflect},
-      {1, 4096, 4096, 1024, true, zero},  {1, 8200, 8192, 4096, false, zero},
+      {2, 1024, 512, 128, true, reflect},
+      {1, 1025, 1024, 512, true, zero},
+      {3, 4097, 2048, 512, true, zero},
+      {1, 3000, 2048, 512, true, reflect},
+      {1, 4096, 4096, 1024, true, zero},
+      {1, 8200, 8192, 4096, false, zero},
       {1, 100, 256, 64, true, zero},  // a clip shorter than its window
+      // Many frames that need no padding.
+      {2, 3000, 1024, 256, true, reflect},
+      {1, 4396, 4096, 100, false, zero},
+      {3, 3000, 130, 40, true, reflect},
   };
   std::vector<Case> cases;
   for (const StftShape& p : problems) cases.push_back(stft_case(p));
@@ -158,6 +166,10 @@ std::vector<Case> frontend_cases() {
   cases.push_back(mel_case(problems[0], 100, LogScale::none));  // more filters than bins
   cases.push_back(mel_case(problems[0], 100, LogScale::db));
   cases.push_back(mel_case(problems[9], 128, LogScale::db_offset));
+  cases.push_back(mel_case(problems[4], 64, LogScale::db_offset));
+  cases.push_back(mel_case(problems[7], 300, LogScale::none));
+  for (const StftShape& p : {problems[3], problems[12]})
+    cases.push_back(mel_case(p, 1, LogScale::none));  // over all bins
   for (const double range : {80.0, 20.0}) {
     cases.push_back(top_db_case(1, 1, 1, range));
     cases.push_back(top_db_case(3, 17, 33, range));

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "kernels/simt/simt.h"
 #include "tests/case_runner.h"
 
 namespace etude::test {
@@ -25,6 +26,21 @@ bool is_plumbing(const std::string& kernel) {
   for (const char* prefix : {"memory_", "host_", "device_", "stream_", "event_", "range_"})
     if (kernel.starts_with(prefix)) return true;
   return false;
+}
+
+void check_threads(const Target& target) {
+  const UseTarget use(target);
+  for (const Case& c : all_cases()) {
+    INFO(target.name << ": " << c.name());
+    std::vector<Numbers> first;
+    for (const int threads : {1, 2, 3, 1}) {
+      INFO(threads << " threads");
+      const UseThreads with(threads);
+      const std::vector<Numbers> result = run_case(c, DType::f32, target.device);
+      if (first.empty()) first = result;
+      CHECK(compare_bits(result, first) == "");
+    }
+  }
 }
 
 }  // namespace
@@ -69,7 +85,7 @@ TEST_SUITE("cases.table") {
 
 // Under GuardedMemory every block is fresh, full of NaN and fenced: what a kernel fails to write,
 // or writes where it should not, shows here.
-TEST_SUITE("cases.agreement") {
+TEST_SUITE("cases.reference") {
   TEST_CASE("the reference in float32 agrees with itself in float64") {
     const GuardedMemory guard(reference_device);
     for (const Case& c : all_cases()) {
@@ -82,6 +98,12 @@ TEST_SUITE("cases.agreement") {
     CHECK(guard.damaged_blocks() == 0);
   }
 
+  TEST_CASE("the number of threads changes no bit") {
+    check_threads({"reference", reference_device, ""});
+  }
+}
+
+TEST_SUITE("cases.agreement") {
   TEST_CASE("every back end agrees with the reference") {
     for (const Case& c : all_cases()) {
       const std::vector<Numbers> expected = run_case(c, DType::f32, reference_device);
@@ -98,24 +120,41 @@ TEST_SUITE("cases.agreement") {
 
 TEST_SUITE("cases.repeatability") {
   TEST_CASE("the number of threads changes no bit") {
-    std::vector<Target> all = targets();
-    all.push_back({"reference", reference_device, ""});
-    for (const Target& target : all) {
-      const UseTarget use(target);
-      for (const Case& c : all_cases()) {
-        INFO(target.name << ": " << c.name());
-        std::vector<Numbers> first;
-        for (const int threads : {1, 2, 3, 1}) {
-          INFO(threads << " threads");
-          const UseThreads with(threads);
-          const std::vector<Numbers> result = run_case(c, DType::f32, target.device);
-          if (first.empty()) first = result;
-          CHECK(compare_bits(result, first) == "");
-        }
-      }
-    }
+    for (const Target& target : targets())
+      if (target.device.kind != DeviceKind::simt) check_threads(target);  // see cases.orders
   }
 }
+
+#if ETUDE_HAVE_SIMT
+// The emulator chooses the order of blocks and of threads between barriers, and when an
+// asynchronous copy lands. A GPU may choose any of them: none changes a bit.
+TEST_SUITE("cases.orders") {
+  TEST_CASE("the order of blocks and threads changes no bit") {
+    const Device device{DeviceKind::simt};
+    const ::simt::Options before = ::simt::options();
+    ::simt::Options forward = before, reverse = before, random = before, eager = before;
+    forward.order = ::simt::Order::Forward;
+    forward.eager_copies = false;
+    forward.host_threads = 1;
+    reverse.order = ::simt::Order::Reverse;
+    random.order = ::simt::Order::Random;
+    random.seed = 1;
+    eager.eager_copies = true;
+    for (const Case& c : all_cases()) {
+      INFO(c.name());
+      const auto run = [&](const ::simt::Options& options) {
+        ::simt::set_options(options);
+        return run_case(c, DType::f32, device);
+      };
+      const std::vector<Numbers> first = run(forward);
+      CHECK_MESSAGE(compare_bits(run(reverse), first) == "", "reverse order");
+      CHECK_MESSAGE(compare_bits(run(random), first) == "", "random order");
+      CHECK_MESSAGE(compare_bits(run(eager), first) == "", "eager copies");
+    }
+    ::simt::set_options(before);
+  }
+}
+#endif
 
 TEST_SUITE("cases.gradients") {
   // sum over outputs of <y, dy>, in float64 on the reference device.

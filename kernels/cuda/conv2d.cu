@@ -211,7 +211,7 @@ std::size_t conv2d_backward_data_workspace(const Conv2dShape& p) {
 
 void conv2d_backward_data(Stream s, const Conv2dShape& p, const float* dy, const float* w,
                           float* dx, void* work) {
-  if (empty(p)) return;
+  if (empty(p)) return memory_zero(s, dx, static_cast<std::size_t>(p.x_size()) * sizeof(float));
   check_size(p);
   for_each_phase(p, [&](const Phase& phase, Index h, Index v) {
     const GatherConv& g = phase.gather;
@@ -234,7 +234,11 @@ std::size_t conv2d_backward_filter_workspace(const Conv2dShape& p) {
 
 void conv2d_backward_filter(Stream s, const Conv2dShape& p, const float* x, const float* dy,
                             float* dw, float* dbias, void* work) {
-  if (empty(p)) return;
+  if (empty(p)) {
+    memory_zero(s, dw, static_cast<std::size_t>(p.w_size()) * sizeof(float));
+    if (dbias) memory_zero(s, dbias, static_cast<std::size_t>(p.k) * sizeof(float));
+    return;
+  }
   check_size(p);
   const Algorithm algorithm = choose_filter(p);
   if (algorithm == Algorithm::direct) {

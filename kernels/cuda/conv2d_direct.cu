@@ -272,8 +272,25 @@ __global__ void __launch_bounds__(256, KT <= 8 ? 2 : 1)
 
 // ---- on the host: how a problem is cut up -------------------------------------------------------
 
+// The same convolution with its taps in the order of rising rows and columns; `w` is then the
+// filter's offset to add.
+GatherConv with_rising_taps(GatherConv g, Index& w) {
+  w = 0;
+  if (g.step_h < 0) {
+    w += (g.r - 1) * g.w_r, g.first_h += (g.r - 1) * g.step_h;
+    g.w_r = -g.w_r, g.step_h = -g.step_h;
+  }
+  if (g.step_w < 0) {
+    w += (g.s - 1) * g.w_s, g.first_w += (g.s - 1) * g.step_w;
+    g.w_s = -g.w_s, g.step_w = -g.step_w;
+  }
+  if (g.r == 1) g.step_h = 1;
+  if (g.s == 1) g.step_w = 1;
+  return g;
+}
+
 bool make_plan(const GatherConv& g, DirectPlan& plan) {
-  if (g.n < 1 || g.p < 1 || g.q < 1 || g.k < 1 || g.c < 1 || g.step_h < 1 || g.step_w < 1)
+  if (min_of(min_of(g.n, g.p), min_of(g.q, g.k)) < 1 || min_of(g.c, min_of(g.r, g.s)) < 1)
     return false;
   const TileChoice tiles = choose_tile(g.n, g.p, g.q, kLogPixels);
   if (!tiles.full_enough) return false;
@@ -318,15 +335,18 @@ bool make_plan(const GatherConv& g, DirectPlan& plan) {
 
 bool direct_fits(const GatherConv& g) {
   DirectPlan plan;
+  Index offset;
   // Many channels to few go in stages of eight, which an implicit matrix product's tile of K would
   // leave mostly empty.
   const bool few = (g.c <= 16 && g.k <= 64) || (g.c <= 64 && g.c % 8 == 0 && g.k <= 16);
-  return few && make_plan(g, plan);
+  return few && make_plan(with_rising_taps(g, offset), plan);
 }
 
-void direct_gather(Stream s, const GatherConv& g, const float* x, const float* w, const float* bias,
-                   bool relu, float* y) {
+void direct_gather(Stream s, const GatherConv& problem, const float* x, const float* w,
+                   const float* bias, bool relu, float* y) {
   DirectPlan plan;
+  Index offset;
+  const GatherConv g = with_rising_taps(problem, offset);
   if (!make_plan(g, plan)) throw std::logic_error("conv2d: no direct kernel for this shape");
   const auto rows_divisible = [&](int v) {
     return g.y_p % v == 0 && g.y_n % v == 0 &&
@@ -341,7 +361,7 @@ void direct_gather(Stream s, const GatherConv& g, const float* x, const float* w
                        .block = static_cast<unsigned>(plan.groups * kPixelThreads),
                        .shared_bytes = plan.shared_bytes,
                        .stream = stream_of(s)},
-                      kernel, g, plan, x, w, bias, relu, y));
+                      kernel, g, plan, x, w + offset, bias, relu, y));
   };
   switch (plan.kt) {
     case 4:

@@ -35,8 +35,7 @@ inline int slices_for(Index tiles, int tile_elements, int steps) {
       max_of<Index>(1, min_of<Index>(kEnoughWarps / max_of<Index>(1, warps), steps / kLeastSteps)));
 }
 
-// ---- places in the gathered matrix: its rows are output pixels, its columns taps and channels
-// ----
+// ---- places in the gathered matrix: rows are output pixels, columns taps and channels ----------
 
 constexpr Index kFloat = sizeof(float);  // offsets in bytes are added in fewer instructions
 

@@ -207,7 +207,7 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
       t, d, place, kWidth,
       [&](int k, bool covered, Index at, int tap_here) {
         tap[k] = tap_here;
-        g[k] = splat<kWidth>(0);  // where nothing covers, it adds that, or nothing
+        g[k] = splat<kWidth>(0);  // all that an uncovered pixel can add
 #pragma unroll
         for (int j = 0; j < kWidth; ++j) winner[k][j] = 0;
         if (!covered) return;
