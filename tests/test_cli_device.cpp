@@ -148,6 +148,9 @@ TEST_SUITE("cli.device") {
       // Every optional part of a step.
       options.insert(options.end(), {"--ema", "0.5", "--clip-grad", "1", "--accumulate", "2",
                                      "--class-weights", "balanced", "--label-smoothing", "0.1"});
+      // Adam divides by the gradient's size: where that is nearly nothing, the last bit decides.
+      if (model[1] == "resnet18")
+        options.insert(options.end(), {"--optimizer", "sgd", "--lr", "0.005"});
       if (model[1] == "tinyvgg") options.insert(options.end(), {"--dropout", "0.3"});
       const std::string cpu = folder / (model[1] + "-cpu"), simt = folder / (model[1] + "-simt");
       for (const auto& [device, out] : {std::pair{"cpu", cpu}, {"simt", simt}}) {
@@ -160,7 +163,7 @@ TEST_SUITE("cli.device") {
       REQUIRE(a.size() == 2);
       REQUIRE(b.size() == 2);
       for (std::size_t e = 0; e < a.size(); ++e)
-        for (const char* key : {"loss", "val_loss"}) {
+        for (const std::string key : {"loss", "val_loss"}) {
           const double x = a[e][key], y = b[e][key];
           CAPTURE(key);
           CHECK(std::abs(x - y) <= 1e-4 * std::abs(x));

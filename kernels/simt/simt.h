@@ -29,7 +29,8 @@ struct Options {
   // The counting build's checks of every access.
   bool checks = true;
   // Device memory is out of the host's reach but while kernels and copies run, as on a GPU of its
-  // own: a host that touches it ends with a message. Costs system calls for every launch.
+  // own: a host that touches it ends with a message. Costs a few system calls for each allocation
+  // that a launch or copy touches.
   bool guard_host = false;
   // Bytes of stack for each thread that waits at a barrier.
   std::size_t stack_bytes = 256 * 1024;

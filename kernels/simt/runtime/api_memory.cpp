@@ -109,7 +109,7 @@ cudaError_t cudaMallocManaged(void** pointer, std::size_t bytes, unsigned) {
 
 cudaError_t cudaFree(void* pointer) {
   if (!pointer) return done();
-  const DeviceAccess access;
+  const DeviceAccess access{pointer};
   switch (Arena::get().release(pointer)) {
     case Arena::Freed::Ok:
       return done();
@@ -174,7 +174,7 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   if (bytes == 0 || done() != cudaSuccess) return done();
   const cudaError_t error = check_copy(to, bytes, from, bytes, kind);
   if (error != cudaSuccess) return fail(error);
-  const DeviceAccess access;
+  const DeviceAccess access{to, from};
   std::memmove(to, from, bytes);
   return done();
 }
@@ -190,7 +190,7 @@ cudaError_t cudaMemcpy2D(void* to, std::size_t to_pitch, const void* from, std::
   const cudaError_t error = check_copy(to, to_pitch * (height - 1) + width, from,
                                        from_pitch * (height - 1) + width, kind);
   if (error != cudaSuccess) return fail(error);
-  const DeviceAccess access;
+  const DeviceAccess access{to, from};
   for (std::size_t row = 0; row < height; ++row)
     std::memmove(static_cast<char*>(to) + row * to_pitch,
                  static_cast<const char*>(from) + row * from_pitch, width);
@@ -206,7 +206,7 @@ cudaError_t cudaMemset(void* to, int value, std::size_t bytes) {
   if (bytes == 0 || done() != cudaSuccess) return done();
   const cudaError_t error = check_side(to, bytes, true, false);
   if (error != cudaSuccess) return fail(error);
-  const DeviceAccess access;
+  const DeviceAccess access{to};
   std::memset(to, value, bytes);
   return done();
 }

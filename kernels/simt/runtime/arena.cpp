@@ -110,7 +110,14 @@ void* Arena::allocate(std::size_t bytes, bool poison, bool managed) {
   }
   const std::uint32_t index = count_++;
   Allocation& a = allocations_[index];
-  a = {region + pages - body, region + pages - body + bytes, region, region + pages, true, managed};
+  a = {region + pages - body,
+       region + pages - body + bytes,
+       region,
+       region + pages,
+       true,
+       managed,
+       false};
+  opened_.push_back(index);
   show_to_asan(a.region, a.region_end);
   std::memset(reinterpret_cast<void*>(a.begin - kLeft), kCanary, kLeft);
   std::memset(reinterpret_cast<void*>(a.end), kCanary, a.region_end - a.end);
@@ -134,7 +141,7 @@ __attribute__((no_sanitize_address)) std::uintptr_t Arena::overwritten(const All
 }
 
 void Arena::free_pages(Allocation& a) {
-  a.live = false;
+  a.live = a.closed = false;
   used_ -= a.end - a.begin;
   show_to_asan(a.region, a.region_end);
   void* const p = reinterpret_cast<void*>(a.region);
@@ -198,6 +205,7 @@ std::string Arena::check_red_zones() {
   std::string found;
   for (const auto& [begin, index] : live_) {
     const Allocation& a = allocations_[index];
+    if (a.closed) continue;  // nobody has touched it
     const std::uintptr_t at = overwritten(a);
     if (at == 0) continue;
     if (found.empty()) found = describe(at);
@@ -210,30 +218,47 @@ std::string Arena::check_red_zones() {
   return found;
 }
 
-void Arena::open() {
+void Arena::enter() {
   const std::lock_guard lock(mutex_);
-  if (openings_++ > 0 || !closed_) return;
-  closed_ = false;
-  for (const auto& [begin, index] : live_) {
-    const Allocation& a = allocations_[index];
-    mprotect(reinterpret_cast<void*>(a.region), a.region_end - a.region, PROT_READ | PROT_WRITE);
-  }
+  ++inside_;
 }
 
-void Arena::close(bool guard) {
-  const std::lock_guard lock(mutex_);
-  if (--openings_ > 0 || !guard) return;
-  closed_ = true;
-  mprotect(reinterpret_cast<void*>(base_), next_ - base_, PROT_NONE);
-  for (const auto& [begin, index] : live_) {
-    const Allocation& a = allocations_[index];
-    if (a.managed)
-      mprotect(reinterpret_cast<void*>(a.region), a.region_end - a.region, PROT_READ | PROT_WRITE);
-  }
-  watch_host();
+bool Arena::set_closed(Allocation& a, bool closed) {
+  closed = closed && a.live && !a.managed;
+  if (a.closed == closed) return true;
+  a.closed = closed;
+  return mprotect(reinterpret_cast<void*>(a.region), a.region_end - a.region,
+                  closed ? PROT_NONE : PROT_READ | PROT_WRITE) == 0;
 }
 
-DeviceAccess::DeviceAccess() { Arena::get().open(); }
-DeviceAccess::~DeviceAccess() { Arena::get().close(options().guard_host); }
+void Arena::leave(bool guard) {
+  const std::lock_guard lock(mutex_);
+  if (--inside_ > 0) return;
+  if (guard != guarding_) {
+    for (const auto& [begin, index] : live_) set_closed(allocations_[index], guard);
+  } else if (guard) {
+    for (const std::uint32_t index : opened_) set_closed(allocations_[index], true);
+  }
+  opened_.clear();
+  guarding_ = guard;
+  if (guard) watch_host();
+}
+
+// Two threads of a kernel may come here for the same allocation: to the second it is open already.
+bool Arena::open(std::uintptr_t address) {
+  const std::lock_guard lock(mutex_);
+  const Allocation* found = find(address);
+  if (!found || !found->live || address < found->region || address >= found->region_end)
+    return false;
+  const auto index = static_cast<std::uint32_t>(found - allocations_);
+  if (found->closed) opened_.push_back(index);
+  return set_closed(allocations_[index], false);
+}
+
+DeviceAccess::DeviceAccess(std::initializer_list<const void*> pointers) {
+  Arena::get().enter();
+  for (const void* p : pointers) Arena::get().open(reinterpret_cast<std::uintptr_t>(p));
+}
+DeviceAccess::~DeviceAccess() { Arena::get().leave(options().guard_host); }
 
 }  // namespace simt::detail

@@ -8,14 +8,18 @@
 // than 256 bytes, whose bytes are looked at after every kernel. Freed memory is inaccessible, and
 // its addresses are used again only when all others have been.
 //
-// With Options::guard_host all of it is inaccessible but while a DeviceAccess lives.
+// With Options::guard_host an allocation is inaccessible between the lives of DeviceAccess objects.
+// While one lives, the first access of a kernel faults and opens the allocation; a copy opens what
+// it needs. So the cost is that of what is touched, not of all there is.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace simt::detail {
 
@@ -24,6 +28,7 @@ struct Allocation {
   std::uintptr_t region, region_end;  // the pages
   bool live;
   bool managed;  // the host may touch it, too
+  bool closed;   // inaccessible for the moment
 };
 
 class Arena {
@@ -54,14 +59,18 @@ class Arena {
   // The first red zone that was written to, described, or "". Mends it, so that it is told once.
   std::string check_red_zones();
 
-  // Calls of open() and close() pair up; any thread may make them (DeviceAccess does).
-  void open();
-  void close(bool guard);
+  // Calls of enter() and leave() pair up; any thread may make them (DeviceAccess does). The last
+  // leave() closes what was opened since.
+  void enter();
+  void leave(bool guard);
+  // Makes the live allocation that holds the address accessible; false if there is none.
+  bool open(std::uintptr_t address);
 
  private:
   Arena();
   std::uintptr_t take_range(std::size_t bytes);
   void free_pages(Allocation& allocation);
+  bool set_closed(Allocation& allocation, bool closed);
   std::uintptr_t overwritten(const Allocation& allocation) const;
 
   std::uintptr_t base_ = 0;
@@ -72,15 +81,17 @@ class Arena {
   std::uint32_t count_ = 1;
   std::map<std::uintptr_t, std::uintptr_t> free_ranges_;  // begin -> end
   std::map<std::uintptr_t, std::uint32_t> live_;          // begin of allocation -> index
-  int openings_ = 0;
-  bool closed_ = false;
+  int inside_ = 0;
+  bool guarding_ = false;
+  std::vector<std::uint32_t> opened_;  // allocations, since the first enter()
   mutable std::mutex mutex_;
 };
 
-// While one lives, device memory may be touched: by kernels, copies, and the arena itself.
+// While one lives, device memory may be touched: what `pointers` (of a copy, say) point to at once,
+// all other when a kernel asks for it.
 class DeviceAccess {
  public:
-  DeviceAccess();
+  DeviceAccess(std::initializer_list<const void*> pointers = {});
   ~DeviceAccess();
   DeviceAccess(const DeviceAccess&) = delete;
   DeviceAccess& operator=(const DeviceAccess&) = delete;

@@ -73,6 +73,8 @@ void on_fault(int number, siginfo_t* info, void* raw) {
   Worker* const worker = Worker::running();
   const struct sigaction& previous = number == SIGSEGV ? previous_segv : previous_bus;
   if (!worker) return chain(previous, number, info, raw);
+  // A kernel's first access to memory that was kept from the host: it runs again.
+  if (Arena::get().open(reinterpret_cast<std::uintptr_t>(info->si_addr))) return;
   auto& registers = static_cast<ucontext_t*>(raw)->uc_mcontext;
   Worker::Fault& fault = worker->fault;
   fault.address = info->si_addr;
