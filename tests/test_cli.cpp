@@ -161,7 +161,7 @@ TEST_SUITE("cli.input") {
     data::save_audio(whole, tone(300, 4, 22050, 1), 1, 22050, data::AudioFormat::mp3);
     const std::string bytes = read_all(whole);
     write_all(cut, bytes.substr(0, bytes.size() / 2));
-    CHECK(run_etude({"mel", whole}).err.empty());
+    CHECK(run_etude({"mel", whole}).err.find("warning") == std::string::npos);
     const CliResult result = run_etude({"mel", cut});
     CHECK(result.code == 0);
     CHECK(result.err.find("warning: ") != std::string::npos);
