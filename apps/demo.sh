@@ -25,7 +25,7 @@ show "$etude" data verify "$out/corpus" --dataset deam
 
 step "Train"
 show "$etude" train --dataset deam --data "$out/corpus" --task quadrants --model resnet18 \
-  --epochs 60 --seed 1 --cache "$out/cache" --out "$out/run"
+  --epochs 50 --seed 1 --cache "$out/cache" --out "$out/run"
 
 step "Evaluate on songs it has never seen"
 show "$etude" eval "$out/run"
