@@ -49,8 +49,8 @@ void warn_of_empty_filters(const MelSettings& s, const MelFilterBank& bank,
     std::size_t last = m;
     while (empty(last + 1)) ++last;
     if (++ranges <= most_ranges) {
-      which += (ranges > 1 ? ", " : "") + std::to_string(m);
-      if (last > m) which += "-" + std::to_string(last);
+      which += fmt::format("{}{}", ranges > 1 ? ", " : "", m);
+      if (last > m) which += fmt::format("-{}", last);
     }
     m = last;
   }

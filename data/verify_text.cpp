@@ -48,7 +48,8 @@ void put_wrapped(std::string& out, const std::string& first, std::size_t indent,
       line = std::string(indent, ' ');
       bare = true;
     }
-    line += (bare ? "" : " ") + text.substr(at, end - at);
+    if (!bare) line += ' ';
+    line.append(text, at, end - at);
     bare = false;
     at = end + 1;
   }
