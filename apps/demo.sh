@@ -18,14 +18,14 @@ mkdir -p "$out"
 rm -rf "$out/run"
 
 step "A corpus: $songs songs whose valence and arousal are known"
-show "$etude" synth "$out/corpus" --songs "$songs" --seed 7 --layout deam
+show "$etude" synth "$out/corpus" --songs "$songs" --seconds 30 --seed 7 --layout deam
 
 step "Is it sound?"
 show "$etude" data verify "$out/corpus" --dataset deam
 
 step "Train"
 show "$etude" train --dataset deam --data "$out/corpus" --task quadrants --model resnet18 \
-  --epochs 50 --seed 1 --cache "$out/cache" --out "$out/run"
+  --epochs 45 --seed 1 --cache "$out/cache" --out "$out/run"
 
 step "Evaluate on songs it has never seen"
 show "$etude" eval "$out/run"
