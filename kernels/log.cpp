@@ -23,4 +23,15 @@ void log_kernel(const std::string& line) {
   if (seen.insert(line).second) std::fprintf(stderr, "kernel: %s\n", line.c_str());
 }
 
+std::string text_of(const Conv2dShape& p) {
+  const auto pair = [](const char* name, Index a, Index b, Index usual) {
+    if (a == usual && b == usual) return std::string();
+    return std::string(" ") + name + " " + std::to_string(a) + "x" + std::to_string(b);
+  };
+  return std::to_string(p.n) + "x" + std::to_string(p.h) + "x" + std::to_string(p.w) + "x" +
+         std::to_string(p.c) + " -> " + std::to_string(p.k) + ", " + std::to_string(p.r) + "x" +
+         std::to_string(p.s) + pair("stride", p.stride_h, p.stride_w, 1) +
+         pair("pad", p.pad_h, p.pad_w, 0) + pair("dilation", p.dilation_h, p.dilation_w, 1);
+}
+
 }  // namespace etude

@@ -61,17 +61,6 @@ Algorithm choose(Index c, Index k, Index taps, Index pixels, bool direct_fits, c
 
 // ---- shapes ------------------------------------------------------------------------------------
 
-std::string text_of(const Conv2dShape& p) {
-  const auto pair = [](const char* name, Index a, Index b, Index usual) {
-    if (a == usual && b == usual) return std::string();
-    return std::string(" ") + name + " " + std::to_string(a) + "x" + std::to_string(b);
-  };
-  return std::to_string(p.n) + "x" + std::to_string(p.h) + "x" + std::to_string(p.w) + "x" +
-         std::to_string(p.c) + " -> " + std::to_string(p.k) + ", " + std::to_string(p.r) + "x" +
-         std::to_string(p.s) + pair("stride", p.stride_h, p.stride_w, 1) +
-         pair("pad", p.pad_h, p.pad_w, 0) + pair("dilation", p.dilation_h, p.dilation_w, 1);
-}
-
 // One pixel's window, one image and the filters have 32-bit offsets in the kernels.
 void check_size(const Conv2dShape& p) {
   constexpr Index limit = std::numeric_limits<int>::max() / 2;

@@ -1,4 +1,4 @@
-// Convolution, filter gradient:
+// Convolution, filter gradient, as an implicit matrix product: every shape.
 //
 //   dw[k][j] = sum over output pixels m of dy[m][k] gathered[m][j],    dbias[k] = sum of dy[m][k]
 //
@@ -10,6 +10,7 @@
 //
 // FLOPs: 2 pixels K columns. Memory: x once (each column range gathers its own part), dy once for
 // each column range, `work` = slices x (dw + dbias). Deterministic: fixed slices, fixed order.
+#include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/gather.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/product.h"
@@ -102,14 +103,14 @@ void merge_row(const Gather& g, const Conv2dShape& p, const Plan& plan, const fl
 
 }  // namespace
 
-std::size_t conv2d_backward_filter_workspace(const Conv2dShape& p) {
+std::size_t gather_backward_filter_workspace(const Conv2dShape& p) {
   const Plan plan(p, forward_gather(p, nullptr));
   const Index dw = plan.direct ? 0 : p.k * plan.columns;
   return static_cast<std::size_t>(plan.slices * (dw + p.k)) * sizeof(float);
 }
 
-void conv2d_backward_filter(Stream, const Conv2dShape& p, const float* x, const float* dy,
-                            float* dw, float* dbias, void* work) {
+void gather_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
+                            float* dbias, void* work) {
   const Gather g = forward_gather(p, x);
   const Plan plan(p, g);
   float* const bias_partial = static_cast<float*>(work);

@@ -1,0 +1,20 @@
+// The passes of a convolution, one set a family of algorithms; conv2d.cpp chooses between them.
+// Parameters are those of kernels.def; `work` has the bytes that the _workspace function returned.
+#pragma once
+
+#include "kernels/backend.h"
+
+namespace etude::ETUDE_BACKEND {
+
+// Implicit matrix product, every shape (conv2d_gather.cpp, conv2d_gather_filter.cpp).
+std::size_t gather_forward_workspace(const Conv2dShape& p);
+void gather_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
+                    bool relu, float* y, void* work);
+std::size_t gather_backward_data_workspace(const Conv2dShape& p);
+void gather_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
+                          void* work);
+std::size_t gather_backward_filter_workspace(const Conv2dShape& p);
+void gather_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
+                            float* dbias, void* work);
+
+}  // namespace etude::ETUDE_BACKEND
