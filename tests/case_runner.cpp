@@ -1,5 +1,7 @@
 #include "tests/case_runner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -30,7 +32,7 @@ std::vector<Target> targets() {
   for (const Device device : available_devices()) {
     if (device == reference_device) continue;
     if (wanted && *wanted &&
-        ("," + std::string(wanted) + ",").find("," + to_string(device) + ",") == std::string::npos)
+        fmt::format(",{},", wanted).find(fmt::format(",{},", to_string(device))) == std::string::npos)
       continue;
     if (device.kind != DeviceKind::cpu) {
       result.push_back({to_string(device), device, ""});

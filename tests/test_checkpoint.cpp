@@ -164,7 +164,7 @@ TEST_SUITE("checkpoint") {
                                R"("n":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
                                R"("a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})";
     std::string expected = with_header(header + std::string((8 - header.size() % 8) % 8, ' '));
-    expected += std::string("\3\0\0\0\0\0\0\0", 8) + std::string("\0\0\x80\x3f\0\0\0\xc0", 8);
+    expected.append("\3\0\0\0\0\0\0\0", 8).append("\0\0\x80\x3f\0\0\0\xc0", 8);
     CHECK(read_bytes(folder / "x") == expected);
   }
 
