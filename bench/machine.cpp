@@ -1,11 +1,17 @@
 #include "bench/machine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <latch>
 #include <thread>
 #include <vector>
+
+#include "bench/gpu_model.h"
+#include "engine/tensor.h"
+#include "kernels/timing.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -85,7 +91,7 @@ double measure_flops(std::string_view isa, int threads) {
   (void)isa;
 #endif
   double best = 0;
-  for (int repeat = 0; repeat < 10; ++repeat) {
+  for (int repeat = 0; repeat < 30; ++repeat) {
     int lanes = 0;
     const double seconds = run_together(threads, [&](int t) {
       const int n = chains();
@@ -101,7 +107,7 @@ double measure_bytes(int threads) {
   const std::size_t size = part * static_cast<std::size_t>(threads);
   std::vector<char> from(size, 1), to(size, 2);
   double best = 0;
-  for (int repeat = 0; repeat < 4; ++repeat) {
+  for (int repeat = 0; repeat < 8; ++repeat) {
     const double seconds = run_together(threads, [&](int t) {
       const std::size_t at = static_cast<std::size_t>(t) * part;
       std::memcpy(to.data() + at, from.data() + at, part);
@@ -115,6 +121,23 @@ double measure_bytes(int threads) {
 
 Machine measure_machine(std::string_view isa, int threads) {
   return {measure_flops(isa, threads), measure_bytes(threads)};
+}
+
+Machine measure_gpu(Device device) {
+  const Gpu* const gpu = find_gpu(describe(device));
+  const Tensor from({Index{64} << 20}, DType::f32, device), to(from.shape(), DType::f32, device);
+  const Kernels<float>& k = kernels_for<float>(device);
+  const Stream stream = current_stream(device);
+  const std::vector<double> ms = time_calls(k, stream, 10, [&] {
+    k.memory_copy(stream, to.raw(), from.raw(), from.bytes(), CopyKind::device_to_device);
+  });
+  return {gpu ? gpu->flops : 0, 2.0 * static_cast<double>(from.bytes()) /
+                                    (1e-3 * *std::min_element(ms.begin(), ms.end()))};
+}
+
+std::size_t last_level_cache() {
+  const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  return bytes > 0 ? static_cast<std::size_t>(bytes) : std::size_t{32} << 20;
 }
 
 }  // namespace etude::bench

@@ -1,34 +1,40 @@
-// The rows of the benchmark. Each register_* adds its rows to Google Benchmark; a row reports
-// GFLOP/s, or GB/s where it is bound by memory, and its share of the peak that machine.h measured.
+// The driver: rows for Google Benchmark from problems and providers, and what they gave.
 #pragma once
 
-#include <functional>
+#include <map>
 #include <string>
+#include <vector>
 
-#include "bench/machine.h"
-#include "engine/tensor.h"
+#include "bench/result.h"
+#include "bench/runner.h"
+#include "bench/suite.h"
 
 namespace etude::bench {
 
-// A row named `name` that times body() and counts `flops` and `bytes` a call; the larger share of
-// the two peaks is shown as "%peak". `prepare` makes the body, so that a row's tensors live only
-// while it runs.
-struct Row {
-  std::string name;
-  double flops = 0;
-  double bytes = 0;
-  std::function<std::function<void()>()> prepare;
+struct RowOptions {
+  std::vector<std::string> caches = {"warm", "cold"};
+  std::vector<int> threads;         // a row for each
+  std::map<int, Machine> machines;  // by number of threads; 0: the GPU
+  double seconds = 0.2;             // a row, at least
 };
-void register_row(const Machine& machine, Row row);
 
-// A tensor of reproducible normal numbers.
-Tensor random_tensor(Shape shape);
+// A row for each problem, number of threads, state of the caches and provider that has the kernel;
+// for whole pieces of work the caches' state has no meaning, and they are "warm". With `counts` a
+// row of etude:simt for each problem of kernels.
+void register_rows(const std::vector<SuiteRow>& suite, const std::vector<Provider>& providers,
+                   const RowOptions& options, bool counts);
 
-void register_conv_rows(const Machine& machine);
-void register_layer_rows(const Machine& machine);
-void register_front_end_rows(const Machine& machine);
-void register_model_rows(const Machine& machine);
-void register_simt_rows(const Machine& machine);  // where the build has the emulator
-void register_case_rows(const Machine& machine);  // where the build has the tests
+// Runs the rows that the flags of Google Benchmark select, and prints a table as it goes.
+std::vector<Result> run_rows();
+
+// Every selected problem once with each provider, without warm-up, checks or timing loop: for a
+// profiler.
+void profile_once(const std::vector<SuiteRow>& suite, const std::vector<Provider>& providers);
+
+// Largest difference from the reference, by the reference's largest number, on a part of the
+// problem that the reference can do in a moment.
+double error_of(const Problem& problem, const Inputs& inputs, Runner& runner);
+// Two calls into buffers with other numbers give the same bits.
+bool repeats(Runner& runner);
 
 }  // namespace etude::bench

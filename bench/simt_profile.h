@@ -6,10 +6,9 @@
 
 namespace etude::bench {
 
-// `what` is conv2d_forward, conv2d_backward_data or conv2d_backward_filter, with the problem as
-// settings ("N=1", "H=32", ..., "stride=2", "pad=1", "dilation=1"); or part of the names of cases
-// of the case table, which are run forward and backward. Prints a table of source lines for each
-// kernel that runs. Throws Error for what it does not know.
+// `what` and `settings` are a problem (problem.h), or `what` is part of the names of cases of the
+// case table, which are run forward and backward. Prints a table of source lines for each kernel
+// that runs. Throws Error for what it does not know.
 void simt_profile(const std::string& what, const std::vector<std::string>& settings);
 
 }  // namespace etude::bench

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "bench/rows.h"
+#include "bench/runner.h"
 #include "engine/ops.h"
 #include "models/zoo.h"
 
@@ -24,24 +24,48 @@ double process_status(const std::string& key) {
 // Starts the peak of resident memory anew.
 void reset_peak_resident() { std::ofstream("/proc/self/clear_refs") << 5; }
 
+// Of a forward pass, by the layers' own count.
+double count_flops(Module& model, const Tensor& x) {
+  double macs = 0;
+  const NoGrad no_grad;
+  model.train(false);
+  Module::set_observer([&](Module& module, const Shape& input, const Tensor& y) {
+    macs += static_cast<double>(module.macs(input, y.shape()));
+  });
+  const Shape one{1, x.dim(1), x.dim(2), x.dim(3)};
+  model(Tensor::zeros(one));
+  Module::set_observer({});
+  return 2 * macs * static_cast<double>(x.dim(0));
+}
+
 }  // namespace
 
-TrainStep::TrainStep(const TrainStepOptions& o)
-    : x_(random_tensor({o.batch, o.height, o.width, o.channels})) {
+TrainStep::TrainStep(const TrainStepOptions& o, Device device)
+    : x_(random_tensor({o.batch, o.height, o.width, o.channels})), inference_(o.inference) {
   models::ModelOptions options;
   options.height = o.height;
   options.width = o.width;
   options.channels = o.channels;
   options.outputs = o.outputs;
+  options.hidden = o.hidden;
   model_ = models::make_model(o.model, options);
+  flops_ = (o.inference ? 1 : 3) * count_flops(*model_, x_);
+  model_->to(device);
+  model_->train(!o.inference);
+  x_ = x_.to(device);
   optimizer_ = std::make_unique<Sgd>(*model_, SgdOptions{.lr = 0.01, .momentum = 0.9});
   std::vector<std::int64_t> labels(static_cast<std::size_t>(o.batch));
   for (std::size_t i = 0; i < labels.size(); ++i)
     labels[i] = static_cast<std::int64_t>(i) % o.outputs;
-  labels_ = Tensor::from(labels, {o.batch});
+  labels_ = Tensor::from(labels, {o.batch}, device);
 }
 
 void TrainStep::step() {
+  if (inference_) {
+    const NoGrad no_grad;
+    loss_ = model_->forward(x_);
+    return;
+  }
   optimizer_->zero_grad();
   loss_ = cross_entropy(model_->forward(x_), labels_);
   backward(loss_);
@@ -67,11 +91,15 @@ std::string measure_train_step(const TrainStepOptions& options) {
   std::sort(ms.begin(), ms.end());
   std::sort(cpu_ms.begin(), cpu_ms.end());
   const auto quantile = [&](std::size_t quarter) { return ms[(ms.size() - 1) * quarter / 4]; };
-  const nlohmann::json result = {
-      {"median_ms", quantile(2)}, {"quartiles_ms", {quantile(1), quantile(3)}},
-      {"min_ms", ms.front()},     {"cpu_ms", cpu_ms[cpu_ms.size() / 2]},
-      {"loss", run.loss()},       {"peak_rise_mb", (peak - before) / 1e6},
-      {"isa", chosen_isa()},      {"threads", num_threads()}};
+  const nlohmann::json result = {{"median_ms", quantile(2)},
+                                 {"quartiles_ms", {quantile(1), quantile(3)}},
+                                 {"min_ms", ms.front()},
+                                 {"cpu_ms", cpu_ms[cpu_ms.size() / 2]},
+                                 {"loss", options.inference ? 0 : run.loss()},
+                                 {"peak_rise_mb", (peak - before) / 1e6},
+                                 {"gflop", 1e-9 * run.flops()},
+                                 {"isa", chosen_isa()},
+                                 {"threads", num_threads()}};
   return result.dump();
 }
 
