@@ -39,7 +39,7 @@ std::unique_ptr<Runner> make(const Problem& problem, const Inputs& inputs, int s
 
 void add_fftw(std::vector<Provider>& list, std::vector<std::string>& skipped) {
   if (!fftwf_init_threads()) {
-    skipped.push_back("fftw: its threads cannot be started");
+    skipped.emplace_back("fftw: its threads cannot be started");
     return;
   }
   list.push_back(
