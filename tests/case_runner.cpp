@@ -32,7 +32,8 @@ std::vector<Target> targets() {
   for (const Device device : available_devices()) {
     if (device == reference_device) continue;
     if (wanted && *wanted &&
-        fmt::format(",{},", wanted).find(fmt::format(",{},", to_string(device))) == std::string::npos)
+        fmt::format(",{},", wanted).find(fmt::format(",{},", to_string(device))) ==
+            std::string::npos)
       continue;
     if (device.kind != DeviceKind::cpu) {
       result.push_back({to_string(device), device, ""});
