@@ -28,6 +28,7 @@ Command eval_command(CLI::App& app);
 Command predict_command(CLI::App& app);
 Command mel_command(CLI::App& app);
 Command summary_command(CLI::App& app);
+Command export_command(CLI::App& app);
 
 // Exit codes, the same for every subcommand.
 inline constexpr int exit_done = 0, exit_failed = 1, exit_usage = 2, exit_interrupted = 130;

@@ -61,7 +61,8 @@ int run(int argc, char** argv) {
   data->require_subcommand(1);
   commands.push_back(data_verify_command(*data));
   commands.push_back(data_prepare_command(*data));
-  for (auto make : {train_command, eval_command, predict_command, mel_command, summary_command})
+  for (auto make :
+       {train_command, eval_command, predict_command, mel_command, summary_command, export_command})
     commands.push_back(make(app));
   data->fallthrough();
   for (const Command& command : commands) {

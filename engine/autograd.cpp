@@ -44,7 +44,9 @@ Node::~Node() {
   }
 }
 
-Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward) {
+Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward,
+              const OpDetails& details) {
+  trace_op(op, y, inputs, details);
   bool wanted = false;
   for (const Tensor& input : inputs) wanted = wanted || input.requires_grad();
   if (!wanted || !recording) return y;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
+#include "engine/trace.h"
 
 namespace etude {
 
@@ -31,8 +32,10 @@ struct Node {
 };
 
 // Gives `y` a node if gradients are enabled and any input requires them. The closure must capture
-// only what it reads, and capture `y` itself, if at all, before it has a node.
-Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward);
+// only what it reads, and capture `y` itself, if at all, before it has a node. `details` are for
+// a Trace (trace.h) alone.
+Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward,
+              const OpDetails& details = {});
 
 // Adds d loss / d leaf to the gradient of every leaf that `loss` (a scalar) depends on. The graph
 // is consumed. `seed` scales the loss (gradient accumulation over n batches: 1.0 / n).

@@ -40,7 +40,7 @@ Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& 
     k.conv2d_forward(current_stream(device), p, x.data<T>(), w.data<T>(), data_or_null<T>(bias),
                      relu, y.data<T>(), work.data());
   });
-  if (!grad_enabled()) return y;
+  if (!grad_enabled() && !tracing()) return y;
   const bool need_dx = x.requires_grad(), need_dw = w.requires_grad();
   const bool need_dbias = bias.requires_grad();
   const Shape x_shape = x.shape(), w_shape = w.shape();
@@ -72,7 +72,8 @@ Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& 
           }
         });
         return grads;
-      });
+      },
+      {.shape = p, .relu = relu});
 }
 
 }  // namespace

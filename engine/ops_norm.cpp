@@ -45,14 +45,16 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                              running_var.data<T>(), y.data<T>());
     }
   });
-  if (!grad_enabled()) return y;
+  if (!grad_enabled() && !tracing()) return y;
   const bool need_dresidual = residual.requires_grad();
   // The running statistics change with the next batch, so evaluation keeps copies of them.
-  return record("batch_norm", y, {x, gamma, beta, residual},
+  // Only a trace has a use for the running statistics.
+  return record("batch_norm", y, {x, gamma, beta, residual, running_mean, running_var},
                 [=, x = x.detach(), gamma = gamma.detach(), y = p.relu ? y : Tensor{},
                  mean = training ? mean : running_mean.clone(),
                  spread = training ? inv_std : running_var.clone()](Tensor dy) {
-                  Gradients grads = {empty_like(x), empty_like(gamma), empty_like(gamma), Tensor{}};
+                  Gradients grads = {empty_like(x), empty_like(gamma), empty_like(gamma),
+                                     Tensor{},      Tensor{},          Tensor{}};
                   // Without ReLU the residual's gradient is dy itself.
                   if (need_dresidual) grads[3] = p.relu ? empty_like(x) : dy;
                   dispatch(dy, [&]<class T>(const Kernels<T>& k) {
@@ -65,7 +67,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                            need_dresidual && p.relu ? grads[3].data<T>() : nullptr, work.data());
                   });
                   return grads;
-                });
+                },
+                {.shape = p, .training = training});
 }
 
 }  // namespace etude

@@ -38,14 +38,16 @@ Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options) {
     k.max_pool2d_forward(current_stream(x.device()), p, x.data<T>(), y.data<T>(),
                          argmax.data<std::uint8_t>());
   });
-  return record("max_pool2d", y, {x}, [p, argmax, x_shape = x.shape()](Tensor dy) -> Gradients {
-    const Tensor dx = empty_like(dy, x_shape);
-    dispatch(dy, [&]<class T>(const Kernels<T>& k) {
-      k.max_pool2d_backward(current_stream(dy.device()), p, dy.data<T>(),
-                            argmax.data<std::uint8_t>(), dx.data<T>());
-    });
-    return {dx};
-  });
+  return record("max_pool2d", y, {x},
+                [p, argmax, x_shape = x.shape()](Tensor dy) -> Gradients {
+                  const Tensor dx = empty_like(dy, x_shape);
+                  dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+                    k.max_pool2d_backward(current_stream(dy.device()), p, dy.data<T>(),
+                                          argmax.data<std::uint8_t>(), dx.data<T>());
+                  });
+                  return {dx};
+                },
+                {.shape = p});
 }
 
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options) {
@@ -54,13 +56,16 @@ Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options) {
   dispatch("avg_pool2d", x, [&]<class T>(const Kernels<T>& k) {
     k.avg_pool2d_forward(current_stream(x.device()), p, x.data<T>(), y.data<T>());
   });
-  return record("avg_pool2d", y, {x}, [p, x_shape = x.shape()](Tensor dy) -> Gradients {
-    const Tensor dx = empty_like(dy, x_shape);
-    dispatch(dy, [&]<class T>(const Kernels<T>& k) {
-      k.avg_pool2d_backward(current_stream(dy.device()), p, dy.data<T>(), dx.data<T>());
-    });
-    return {dx};
-  });
+  return record("avg_pool2d", y, {x},
+                [p, x_shape = x.shape()](Tensor dy) -> Gradients {
+                  const Tensor dx = empty_like(dy, x_shape);
+                  dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+                    k.avg_pool2d_backward(current_stream(dy.device()), p, dy.data<T>(),
+                                          dx.data<T>());
+                  });
+                  return {dx};
+                },
+                {.shape = p});
 }
 
 Tensor adaptive_avg_pool2d(const Tensor& x, Index out_h, Index out_w) {
@@ -72,13 +77,16 @@ Tensor adaptive_avg_pool2d(const Tensor& x, Index out_h, Index out_w) {
   dispatch("adaptive_avg_pool2d", x, [&]<class T>(const Kernels<T>& k) {
     k.adaptive_avg_pool2d_forward(current_stream(x.device()), p, x.data<T>(), y.data<T>());
   });
-  return record("adaptive_avg_pool2d", y, {x}, [p, x_shape = x.shape()](Tensor dy) -> Gradients {
-    const Tensor dx = empty_like(dy, x_shape);
-    dispatch(dy, [&]<class T>(const Kernels<T>& k) {
-      k.adaptive_avg_pool2d_backward(current_stream(dy.device()), p, dy.data<T>(), dx.data<T>());
-    });
-    return {dx};
-  });
+  return record("adaptive_avg_pool2d", y, {x},
+                [p, x_shape = x.shape()](Tensor dy) -> Gradients {
+                  const Tensor dx = empty_like(dy, x_shape);
+                  dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+                    k.adaptive_avg_pool2d_backward(current_stream(dy.device()), p, dy.data<T>(),
+                                                   dx.data<T>());
+                  });
+                  return {dx};
+                },
+                {.shape = p});
 }
 
 }  // namespace etude

@@ -1,16 +1,20 @@
 // Writes checkpoints of small trained networks, with an input and the logits they give, for
-// fixtures/check_torch_load.py to read in PyTorch.
+// fixtures/check_torch_load.py to read in PyTorch and fixtures/check_onnx.py in OpenCV.
 //
 //   write_checkpoints FOLDER
 //
-// NAME.safetensors is the state; NAME.io.safetensors holds `x` (NCHW) and `logits` (evaluation).
+// NAME.safetensors is the state, NAME.onnx the graph (where this build can write it);
+// NAME.io.safetensors holds `x` (NCHW) and `logits` (evaluation).
 #include <fmt/format.h>
 
 #include <exception>
 #include <filesystem>
 
+#include "apps/onnx.h"
+#include "data/files.h"
 #include "engine/checkpoint.h"
 #include "engine/optimizer.h"
+#include "models/linear.h"
 #include "models/resnet.h"
 #include "models/vgg.h"
 #include "models/wide_resnet.h"
@@ -45,6 +49,9 @@ void write(const std::filesystem::path& folder, const std::string& name, Module&
   save_state(folder / (name + ".safetensors"), model.state());
   write_safetensors(folder / (name + ".io.safetensors"),
                     {{"x", to_torch_layout(x, {Layout::filter})}, {"logits", model(x)}});
+  if (apps::onnx_available())
+    data::write_file(folder / (name + ".onnx"),
+                     apps::to_onnx(model, {height, width, channels}, "logits", {}).bytes);
 }
 
 models::ResNetOptions resnet(models::ResNetOptions::Block block, std::array<Index, 4> layers,
@@ -71,6 +78,10 @@ void write_all(const std::filesystem::path& folder) {
   write(folder, "resnet_mer", resnet_mer);
   models::WideResNet wide({/*depth=*/10, /*widen=*/2, channels, outputs});
   write(folder, "wide_resnet", wide);
+  models::Vgg4 vgg4({channels, outputs});
+  write(folder, "vgg4", vgg4);
+  models::LinearModel linear(height, channels, outputs, /*seed=*/0);
+  write(folder, "linear", linear);
 }
 
 }  // namespace
