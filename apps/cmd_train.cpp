@@ -6,6 +6,7 @@
 #include "apps/cross_validation.h"
 #include "apps/experiment.h"
 #include "apps/progress.h"
+#include "apps/tensorboard.h"
 #include "apps/usage.h"
 
 namespace etude::apps {
@@ -22,6 +23,9 @@ void write_cv_config(const fs::path& folder, const Experiment& e) {
 }
 
 int train(TrainConfig config) {
+  check_usage(!config.tensorboard || tensorboard_available(),
+              "train --tensorboard: this etude was built without protobuf; install libonnx-dev, "
+              "libprotobuf-dev and protobuf-compiler and build again");
   check_usage(!config.out.empty(), "train: --out RUN is missing: where the run is written");
   const RunFolder folder(config.out);
   const bool exists = fs::exists(folder.run_json());

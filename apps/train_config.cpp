@@ -110,6 +110,7 @@ void visit_fields(Config& c, F&& f) {
     "of "
     "one kind of GPU) [$ETUDE_LINEAR]",
     IsMember(Words{"own", "cublas"}));
+  f("tensorboard", c.tensorboard, "Run", "Write an event file for TensorBoard, too", any);
   f("max-steps", c.max_steps, "Run", "Stop after so many optimiser steps in all, ready to --resume",
     not_negative);
 }
@@ -126,7 +127,7 @@ bool stored(const std::string& key) {
 // Options that may differ on resume: they do not change the result on the same machine.
 bool free_on_resume(const std::string& key) {
   return !stored(key) || key == "device" || key == "threads" || key == "data" || key == "cache" ||
-         key == "strict";
+         key == "strict" || key == "tensorboard";
 }
 
 template <class T>

@@ -73,6 +73,7 @@ struct TrainConfig {
   int threads = 0;  // 0: all
   std::string device = "auto";
   std::string linear_provider = "own";  // own, cublas
+  bool tensorboard = false;             // an event file, too
   std::int64_t max_steps = 0;           // stop after so many optimiser steps, as if interrupted
 
   std::set<std::string> given;  // the keys set on the command line or in a config file
@@ -88,8 +89,8 @@ Json to_json(const TrainConfig& config);
 TrainConfig train_config_from_json(const Json& json);
 
 // The configuration of a resumed run: `saved`, with what may change without changing the result
-// (device, threads, data, cache, strict) taken from `asked` where given. UsageError names a key
-// that was given another value than the saved one.
+// (device, threads, data, cache, strict, tensorboard) taken from `asked` where given. UsageError
+// names a key that was given another value than the saved one.
 TrainConfig resume_config(const TrainConfig& saved, const TrainConfig& asked);
 
 }  // namespace etude::apps

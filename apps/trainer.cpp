@@ -296,6 +296,7 @@ void Trainer::finish_epoch() {
   save_weights(folder.last());
   if (better) save_weights(folder.best());
   append_metrics(folder.metrics(), record);
+  if (events_) events_->write(record);
   save_state_file();
   note(job_.label + to_line(record, *job_.config.epochs));
   if (stopped_early && progress_.epoch < *job_.config.epochs)
@@ -303,6 +304,7 @@ void Trainer::finish_epoch() {
 }
 
 Trainer::Outcome Trainer::run() {
+  if (job_.config.tensorboard && !progress_.done) events_.emplace(job_.folder);
   while (!progress_.done) {
     const bool complete = train_epoch();
     try {

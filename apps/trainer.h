@@ -10,6 +10,7 @@
 #include <string>
 
 #include "apps/model_spec.h"
+#include "apps/tensorboard.h"
 #include "apps/train_config.h"
 #include "apps/training_state.h"
 #include "data/loader.h"
@@ -69,6 +70,7 @@ class Trainer {
   Schedule schedule_;
   CrossEntropyOptions cross_entropy_;
   Progress progress_;
+  std::optional<EventFile> events_;  // --tensorboard
 };
 
 }  // namespace etude::apps
