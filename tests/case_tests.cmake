@@ -19,6 +19,13 @@ foreach(device cpu cuda)
     etude_case_test(${device}.${suite} etude-case-tests ${suite} ${device})
   endforeach()
 endforeach()
+# Each algorithm of the CPU convolution wherever it applies.
+foreach(algorithm gather planar)
+  foreach(suite agreement repeatability nan)
+    etude_case_test(cpu.${algorithm}.${suite} etude-case-tests ${suite} cpu
+      ENVIRONMENT "ETUDE_CONV_CPU=${algorithm};ETUDE_CASES=conv2d/")
+  endforeach()
+endforeach()
 if(NOT TARGET etude_simt OR NOT ETUDE_SIMT)
   return()
 endif()

@@ -148,6 +148,14 @@ std::vector<Case> conv_cases() {
   };
   std::vector<Case> cases;
   for (const Problem& p : problems) cases.push_back(conv2d_case(p.shape, p.bias, p.relu));
+  // 3x3, stride 1, every width up to 40: tiles of the algorithms that cut a row into tiles, whole
+  // and not, with channel counts around theirs and every padding.
+  constexpr Index channels[] = {1, 3, 5, 10, 16, 17};
+  for (Index i = 1; i <= 40; ++i) {
+    const Index pad = i < 3 ? 1 + i % 2 : i % 3, height = 3 + i * 7 % 9;
+    const Index c = channels[i % 6], k = channels[(i / 6 + i) % 6];
+    cases.push_back(conv2d_case({1 + i % 2, height, i, c, k, 3, 3, 1, 1, pad, pad}, true, i % 2));
+  }
   for (const bool bias : {false, true}) {
     cases.push_back(linear_case(1, 1, 1, bias));
     cases.push_back(linear_case(5, 3, 10, bias));

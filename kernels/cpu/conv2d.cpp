@@ -9,6 +9,8 @@ std::size_t conv2d_forward_workspace(const Conv2dShape& p) {
   switch (conv2d_algorithm(p, ConvPass::forward)) {
     case ConvAlgorithm::gather:
       break;
+    case ConvAlgorithm::planar:
+      return planar_forward_workspace(p);
   }
   return gather_forward_workspace(p);
 }
@@ -18,6 +20,8 @@ void conv2d_forward(Stream, const Conv2dShape& p, const float* x, const float* w
   switch (conv2d_algorithm(p, ConvPass::forward)) {
     case ConvAlgorithm::gather:
       return gather_forward(p, x, w, bias, relu, y, work);
+    case ConvAlgorithm::planar:
+      return planar_forward(p, x, w, bias, relu, y, work);
   }
 }
 
@@ -25,6 +29,8 @@ std::size_t conv2d_backward_data_workspace(const Conv2dShape& p) {
   switch (conv2d_algorithm(p, ConvPass::backward_data)) {
     case ConvAlgorithm::gather:
       break;
+    case ConvAlgorithm::planar:
+      return planar_backward_data_workspace(p);
   }
   return gather_backward_data_workspace(p);
 }
@@ -34,6 +40,8 @@ void conv2d_backward_data(Stream, const Conv2dShape& p, const float* dy, const f
   switch (conv2d_algorithm(p, ConvPass::backward_data)) {
     case ConvAlgorithm::gather:
       return gather_backward_data(p, dy, w, dx, work);
+    case ConvAlgorithm::planar:
+      return planar_backward_data(p, dy, w, dx, work);
   }
 }
 
@@ -41,6 +49,8 @@ std::size_t conv2d_backward_filter_workspace(const Conv2dShape& p) {
   switch (conv2d_algorithm(p, ConvPass::backward_filter)) {
     case ConvAlgorithm::gather:
       break;
+    case ConvAlgorithm::planar:
+      return planar_backward_filter_workspace(p);
   }
   return gather_backward_filter_workspace(p);
 }
@@ -50,6 +60,8 @@ void conv2d_backward_filter(Stream, const Conv2dShape& p, const float* x, const 
   switch (conv2d_algorithm(p, ConvPass::backward_filter)) {
     case ConvAlgorithm::gather:
       return gather_backward_filter(p, x, dy, dw, dbias, work);
+    case ConvAlgorithm::planar:
+      return planar_backward_filter(p, x, dy, dw, dbias, work);
   }
 }
 

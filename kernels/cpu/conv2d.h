@@ -17,4 +17,15 @@ std::size_t gather_backward_filter_workspace(const Conv2dShape& p);
 void gather_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
                             float* dbias, void* work);
 
+// Few channels, 3x3, stride 1 (conv2d_planar.cpp, conv2d_planar_filter.cpp; planar.h says how).
+std::size_t planar_forward_workspace(const Conv2dShape& p);
+void planar_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
+                    bool relu, float* y, void* work);
+std::size_t planar_backward_data_workspace(const Conv2dShape& p);
+void planar_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
+                          void* work);
+std::size_t planar_backward_filter_workspace(const Conv2dShape& p);
+void planar_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
+                            float* dbias, void* work);
+
 }  // namespace etude::ETUDE_BACKEND

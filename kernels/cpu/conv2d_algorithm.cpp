@@ -14,7 +14,7 @@ struct Name {
   ConvAlgorithm algorithm;
   const char* text;
 };
-constexpr Name names[] = {{ConvAlgorithm::gather, "gather"}};
+constexpr Name names[] = {{ConvAlgorithm::gather, "gather"}, {ConvAlgorithm::planar, "planar"}};
 
 // ETUDE_CONV_CPU, read once.
 std::optional<ConvAlgorithm> preferred() {
@@ -33,15 +33,34 @@ std::optional<ConvAlgorithm> preferred() {
 }
 
 // Whether an algorithm can compute the pass at all.
-bool applies(ConvAlgorithm algorithm, const Conv2dShape&, ConvPass) {
+bool applies(ConvAlgorithm algorithm, const Conv2dShape& p, ConvPass) {
   switch (algorithm) {
     case ConvAlgorithm::gather:
       return true;
+    case ConvAlgorithm::planar:
+      return p.r == 3 && p.s == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
+             p.dilation_w == 1 && p.c > 0 && p.c <= 32 && p.k > 0 && p.k <= 32;
   }
   return false;
 }
 
-ConvAlgorithm fastest(const Conv2dShape&, ConvPass) { return ConvAlgorithm::gather; }
+// Planar lanes are tiles of four pixels of the output row. It needs most of the widest vectors'
+// lanes; and with one channel in and many out, what it saves in arithmetic it loses in transposes.
+// Its filter gradient needs many pixels besides: to have time for the sums of its lanes, and
+// because the gradient of a weight that is exactly zero (a tap whose few products all have a factor
+// of zero) becomes a rounding error there, which Adam, dividing by it, would take for a gradient.
+bool planar_pays(const Conv2dShape& p, ConvPass pass) {
+  constexpr Index enough_pixels = 2048;
+  const bool data = pass == ConvPass::backward_data;
+  const Index tiles = p.n * (((data ? p.w : p.q()) + 3) / 4), vectors = (tiles + 15) / 16;
+  if (3 * tiles < 2 * 16 * vectors || (!data && p.c <= 2 && p.k > 16)) return false;
+  return pass != ConvPass::backward_filter || p.n * p.p() * p.q() >= enough_pixels;
+}
+
+ConvAlgorithm fastest(const Conv2dShape& p, ConvPass pass) {
+  if (applies(ConvAlgorithm::planar, p, pass) && planar_pays(p, pass)) return ConvAlgorithm::planar;
+  return ConvAlgorithm::gather;
+}
 
 void log_choice(const Conv2dShape& p, ConvPass pass, ConvAlgorithm algorithm) {
   static const char* const passes[] = {"conv2d_forward", "conv2d_backward_data",

@@ -43,6 +43,29 @@ typedef float Vec4Memory __attribute__((vector_size(16), aligned(4), may_alias))
 ETUDE_INLINE Vec4 load4(const float* p) { return *reinterpret_cast<const Vec4Memory*>(p); }
 ETUDE_INLINE void store4(float* p, Vec4 v) { *reinterpret_cast<Vec4Memory*>(p) = v; }
 
+// A vector of kLanes / 4 such blocks: block b is loaded from address(b).
+template <class Address>
+ETUDE_INLINE Vec load_blocks(Address&& address) {
+#if defined(__AVX512F__)
+  const auto half = [&](int b) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(load4(address(b))), load4(address(b + 1)),
+                                1);
+  };
+  return _mm512_insertf32x8(_mm512_castps256_ps512(half(0)), half(2), 1);
+#elif defined(__AVX2__)
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(load4(address(0))), load4(address(1)), 1);
+#else
+  return load4(address(0));
+#endif
+}
+// body(b, block b) for each of them.
+template <int Block = 0, class Body>
+ETUDE_INLINE void for_each_block(Vec v, Body&& body) {
+  constexpr int l = 4 * Block;
+  body(Block, __builtin_shufflevector(v, v, l, l + 1, l + 2, l + 3));
+  if constexpr (l + 4 < kLanes) for_each_block<Block + 1>(v, body);
+}
+
 // a b + c, rounded once where the processor has it.
 ETUDE_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)

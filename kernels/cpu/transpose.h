@@ -17,23 +17,26 @@ ETUDE_INLINE Vec shuffle(Vec a, Vec b) {
   return shuffle<Pick>(a, b, std::make_integer_sequence<int, kLanes>{});
 }
 
-// Rows become columns. Within blocks of four lanes first (two rounds, the unpack instructions of
-// x86), then whole blocks change places (one round with 8 lanes, two with 16): kLanes log2 kLanes
-// shuffles of two sources in all.
-ETUDE_INLINE void transpose(Vec (&r)[kLanes]) {
+// Transposes each 4 x 4 block of four vectors: lane 4 b + i of r[c] was lane 4 b + c of r[i]. (The
+// unpack instructions of x86.)
+ETUDE_INLINE void transpose_blocks(Vec& r0, Vec& r1, Vec& r2, Vec& r3) {
   constexpr auto low = [](int i) { return i / 4 * 4 + i % 4 / 2 + i % 2 * kLanes; };
   constexpr auto high = [](int i) { return i / 4 * 4 + 2 + i % 4 / 2 + i % 2 * kLanes; };
   constexpr auto low_pairs = [](int i) { return i / 4 * 4 + i % 2 + i % 4 / 2 * kLanes; };
   constexpr auto high_pairs = [](int i) { return i / 4 * 4 + 2 + i % 2 + i % 4 / 2 * kLanes; };
+  const Vec a = shuffle<low>(r0, r1), b = shuffle<high>(r0, r1);
+  const Vec c = shuffle<low>(r2, r3), d = shuffle<high>(r2, r3);
+  r0 = shuffle<low_pairs>(a, c);
+  r1 = shuffle<high_pairs>(a, c);
+  r2 = shuffle<low_pairs>(b, d);
+  r3 = shuffle<high_pairs>(b, d);
+}
+
+// Rows become columns. Within blocks of four lanes first, then whole blocks change places (one
+// round with 8 lanes, two with 16): kLanes log2 kLanes shuffles of two sources in all.
+ETUDE_INLINE void transpose(Vec (&r)[kLanes]) {
 #pragma GCC unroll 16
-  for (int g = 0; g < kLanes; g += 4) {
-    const Vec a = shuffle<low>(r[g], r[g + 1]), b = shuffle<high>(r[g], r[g + 1]);
-    const Vec c = shuffle<low>(r[g + 2], r[g + 3]), d = shuffle<high>(r[g + 2], r[g + 3]);
-    r[g] = shuffle<low_pairs>(a, c);
-    r[g + 1] = shuffle<high_pairs>(a, c);
-    r[g + 2] = shuffle<low_pairs>(b, d);
-    r[g + 3] = shuffle<high_pairs>(b, d);
-  }
+  for (int g = 0; g < kLanes; g += 4) transpose_blocks(r[g], r[g + 1], r[g + 2], r[g + 3]);
   // Now block q of r[4 g + c] holds column 4 q + c of rows 4 g ... 4 g + 3.
   [[maybe_unused]] constexpr auto even = [](int i) { return i / 4 * 8 + i % 4; };
   [[maybe_unused]] constexpr auto odd = [](int i) { return i / 4 * 8 + 4 + i % 4; };

@@ -1,0 +1,126 @@
+// From NHWC pixels to planes and back. Channels move in fours: four pixels of a lane block are
+// loaded as four vectors of four channels each and transposed in place (transpose_blocks). The last
+// four may overlap those before, which keeps every access within the pixel.
+#include "kernels/cpu/planar.h"
+
+#include "kernels/cpu/planar_transform.h"
+#include "kernels/cpu/transpose.h"
+
+namespace etude::ETUDE_BACKEND {
+namespace {
+
+constexpr float kZeros[kPlanarChannels] = {};
+
+// The pixel of a lane, or zeros where there is none.
+template <bool Inside>
+ETUDE_INLINE const float* source(const float* row, const LaneColumn& column, int lane) {
+  const Index offset = column.offset[lane];
+  if constexpr (Inside) return row + offset;
+  return offset < 0 ? kZeros : row + offset;
+}
+
+// First channel of the next four, so that the last of `channels` >= 4 are met.
+ETUDE_INLINE Index next_four(Index c, Index channels) {
+  return c + 4 < channels && c + 8 > channels ? channels - 4 : c + 4;
+}
+
+template <bool Inside>
+void load_pixels(const float* row, const LaneColumn& column, Index channels, float* planes) {
+  if (channels < 4) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const float* const from = source<Inside>(row, column, lane);
+      for (Index c = 0; c < channels; ++c) planes[c * kLanes + lane] = from[c];
+    }
+    return;
+  }
+  for (Index c = 0; c < channels; c = next_four(c, channels)) {
+    Vec four[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      four[i] = load_blocks([&](int b) { return source<Inside>(row, column, 4 * b + i) + c; });
+    }
+    transpose_blocks(four[0], four[1], four[2], four[3]);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) store(planes + (c + i) * kLanes, four[i]);
+  }
+}
+
+template <bool Inside>
+void store_pixels(const float* planes, const LaneColumn& column, Index channels, float* row) {
+  if (channels < 4) {
+    for (int lane = 0; lane < kLanes; ++lane)
+      if (Inside || column.offset[lane] >= 0)
+        for (Index c = 0; c < channels; ++c)
+          row[column.offset[lane] + c] = planes[c * kLanes + lane];
+    return;
+  }
+  for (Index c = 0; c < channels; c = next_four(c, channels)) {
+    Vec four[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) four[i] = load(planes + (c + i) * kLanes);
+    transpose_blocks(four[0], four[1], four[2], four[3]);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+      for_each_block(four[i], [&](int b, Vec4 block) {
+        const Index offset = column.offset[4 * b + i];
+        if (Inside || offset >= 0) store4(row + offset + c, block);
+      });
+  }
+}
+
+}  // namespace
+
+void lane_columns(const PlanarImage& image, Index tiles, Index first_lane, Index shift, int count,
+                  LaneColumn* columns) {
+  for (int j = 0; j < count; ++j) {
+    LaneColumn& column = columns[j];
+    column.inside = true;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const Index n = (first_lane + lane) / tiles, t = (first_lane + lane) % tiles;
+      const Index w = kTilePixels * t + shift + j;
+      const bool inside = n < image.n && w >= 0 && w < image.width;
+      column.offset[lane] = inside ? n * image.height * image.row() + w * image.pixel : -1;
+      column.inside &= inside;
+    }
+  }
+}
+
+void load_pixels(const float* row, const LaneColumn& column, Index channels, float* planes) {
+  if (column.inside)
+    load_pixels<true>(row, column, channels, planes);
+  else
+    load_pixels<false>(row, column, channels, planes);
+}
+
+void store_pixels(const float* planes, const LaneColumn& column, Index channels, float* row) {
+  if (column.inside)
+    store_pixels<true>(planes, column, channels, row);
+  else
+    store_pixels<false>(planes, column, channels, row);
+}
+
+void transform_input(const float* x, const PlanarImage& image, const LaneColumn* columns,
+                     Index first, Index rows, Index lines, float* v) {
+  const Index channels = image.channels, plane = channels * lines * kLanes;
+  alignas(64) float pixels[kTileComponents][kPlanarChannels * kLanes];
+  for (Index r = 0; r < rows; ++r, v += kLanes) {
+    const Index h = first + r;
+    if (h < 0 || h >= image.height) {
+      for (Index i = 0; i < kTileComponents * channels; ++i) store(v + i * lines * kLanes, Vec{});
+      continue;
+    }
+    for (int j = 0; j < kTileComponents; ++j)
+      load_pixels(x + h * image.row(), columns[j], channels, pixels[j]);
+    for (Index c = 0; c < channels; ++c) {
+      Vec d[kTileComponents], component[kTileComponents];
+#pragma GCC unroll 6
+      for (int j = 0; j < kTileComponents; ++j) d[j] = load(pixels[j] + c * kLanes);
+      input_transform(d, component);
+#pragma GCC unroll 6
+      for (int i = 0; i < kTileComponents; ++i)
+        store(v + i * plane + c * lines * kLanes, component[i]);
+    }
+  }
+}
+
+}  // namespace etude::ETUDE_BACKEND
