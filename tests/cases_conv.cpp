@@ -145,6 +145,17 @@ std::vector<Case> conv_cases() {
       {{1, 9, 10, 36, 24, 2, 2, 3, 3}, true},               // phases without taps
       {{4, 64, 64, 36, 36, 1, 1}, true},                    // enough rows for the largest tiles
       {{1, 4, 4, 512, 40, 3, 3, 1, 1, 1, 1}, true, true},   // long sums, few of them
+      // Channels that are padded to a multiple of 4: of x, of dy, of both; in every phase of a
+      // stride; few sums (one slice) and long ones.
+      {{2, 9, 8, 18, 33, 3, 3, 2, 2, 1, 1}, true, true},
+      {{1, 7, 11, 33, 18, 3, 2, 2, 3, 1, 0}, true},
+      {{3, 6, 5, 66, 17, 1, 1, 2, 2}},
+      {{1, 5, 4, 17, 66, 2, 3, 1, 2, 1, 1, 2, 1}, true},
+      {{2, 6, 6, 20, 66, 3, 3, 2, 2, 1, 1}},
+      {{2, 6, 6, 66, 20, 3, 3, 3, 3, 1, 1}, true},
+      {{1, 4, 4, 17, 18, 3, 3}},
+      {{2, 24, 24, 33, 33, 3, 3, 1, 1, 1, 1}, true, true},
+      {{2, 20, 18, 1, 66, 5, 5, 2, 2, 2, 2}, true},  // a stem that the direct kernels leave
   };
   std::vector<Case> cases;
   for (const Problem& p : problems) cases.push_back(conv2d_case(p.shape, p.bias, p.relu));

@@ -61,7 +61,8 @@ Algorithm choose(Index c, Index k, Index taps, Index pixels, bool direct_fits, c
 
 // ---- shapes ------------------------------------------------------------------------------------
 
-// One pixel's window, one image and the filters have 32-bit offsets in the kernels.
+// One pixel's window, one image and the filters have 32-bit offsets in the kernels, also where
+// their channels are padded.
 void check_size(const Conv2dShape& p) {
   constexpr Index limit = std::numeric_limits<int>::max() / 2;
   const auto check = [&](Index size, const char* what) {
@@ -70,9 +71,9 @@ void check_size(const Conv2dShape& p) {
                                std::to_string(size) + " elements, more than " +
                                std::to_string(limit));
   };
-  check((p.h + 2 * p.pad_h) * (p.w + 2 * p.pad_w) * p.c, "an image");
-  check(p.p() * p.q() * p.k, "an output image");
-  check(p.w_size(), "the filter");
+  check((p.h + 2 * p.pad_h) * (p.w + 2 * p.pad_w) * in_fours(p.c), "an image");
+  check(p.p() * p.q() * in_fours(p.k), "an output image");
+  check(p.k * p.r * p.s * in_fours(p.c), "the filter");
   check(p.n * p.p() * p.q(), "a channel of the output");
   check(p.n * p.h * p.w, "a channel of the input");
 }
@@ -91,10 +92,11 @@ PhaseTaps taps_of_phase(Index phase, Index stride, Index pad, Index dilation, In
   return {0, 1, 0};
 }
 
-// A phase of the data gradient as a gather convolution of dy + 0 with w + filter to dx + output.
+// A phase of the data gradient as a gather convolution of dy with w + tap channels of w to
+// dx + output.
 struct Phase {
   GatherConv gather;
-  Index filter, output;
+  Index tap, output;
 };
 
 Phase phase_of(const Conv2dShape& p, Index phase_h, Index phase_w) {
@@ -117,7 +119,8 @@ Phase phase_of(const Conv2dShape& p, Index phase_h, Index phase_w) {
   g.first_w = number((phase_w + p.pad_w - w.first * p.dilation_w) / p.stride_w);
   g.y_n = p.h * p.w * p.c, g.y_p = p.stride_h * p.w * p.c, g.y_q = p.stride_w * p.c;
   g.w_k = 1, g.w_r = h.step * row, g.w_s = w.step * p.c, g.w_c = p.r * row;
-  return {g, h.first * row + w.first * p.c, (phase_h * p.w + phase_w) * p.c};
+  g.order = FilterOrder::outputs_inner, g.filter_c = g.c;
+  return {g, h.first * p.s + w.first, (phase_h * p.w + phase_w) * p.c};
 }
 
 template <class Visit>
@@ -139,16 +142,18 @@ void log_choice(const char* what, const Conv2dShape& p, const std::string& how) 
   if (log_kernels()) log_kernel(std::string(what) + " " + text_of(p) + ": " + how);
 }
 
-void run_gather(Stream s, Algorithm algorithm, const GatherConv& g, const float* x, const float* w,
-                const float* bias, bool relu, float* y, void* work) {
-  if (algorithm == Algorithm::direct)
-    direct_gather(s, g, x, w, bias, relu, y);
-  else
-    gemm_gather(s, g, x, w, bias, relu, y, work);
+std::string plan_text(Algorithm algorithm, const GatherConv& g) {
+  return algorithm == Algorithm::direct ? "direct" : gemm_gather_plan(in_fours(g));
 }
 
-std::string plan_text(Algorithm algorithm, const GatherConv& g) {
-  return algorithm == Algorithm::direct ? "direct" : gemm_gather_plan(g);
+// ---- what the passes read, as rows of channels --------------------------------------------------
+
+Rows rows_of_x(const Conv2dShape& p) { return {p.n * p.h * p.w, p.c}; }
+Rows rows_of_w(const Conv2dShape& p) { return {p.k * p.r * p.s, p.c}; }
+Rows rows_of_dy(const Conv2dShape& p) { return {p.n * p.p() * p.q(), p.k}; }
+
+std::size_t in_fours_workspace(const Rows& a, const Rows& b) {
+  return in_fours_workspace(a) + in_fours_workspace(b);
 }
 
 bool empty(const Conv2dShape& p) { return p.y_size() == 0 || p.x_size() == 0; }
@@ -167,6 +172,7 @@ GatherConv gather_forward(const Conv2dShape& p) {
   g.first_h = number(-p.pad_h), g.first_w = number(-p.pad_w);
   g.y_n = p.p() * p.q() * p.k, g.y_p = p.q() * p.k, g.y_q = p.k;
   g.w_k = p.r * p.s * p.c, g.w_r = p.s * p.c, g.w_s = p.c, g.w_c = 1;
+  g.order = FilterOrder::channels_inner, g.filter_c = g.c;
   return g;
 }
 
@@ -175,7 +181,8 @@ GatherConv gather_forward(const Conv2dShape& p) {
 std::size_t conv2d_forward_workspace(const Conv2dShape& p) {
   if (empty(p)) return 0;
   const GatherConv g = gather_forward(p);
-  return choose(g, "conv2d_forward") == Algorithm::gemm ? gemm_gather_workspace(g) : 0;
+  if (choose(g, "conv2d_forward") == Algorithm::direct) return 0;
+  return in_fours_workspace(rows_of_x(p), rows_of_w(p)) + gemm_gather_workspace(in_fours(g));
 }
 
 void conv2d_forward(Stream s, const Conv2dShape& p, const float* x, const float* w,
@@ -184,24 +191,30 @@ void conv2d_forward(Stream s, const Conv2dShape& p, const float* x, const float*
   const GatherConv g = gather_forward(p);
   const Algorithm algorithm = choose(g, "conv2d_forward");
   log_choice("conv2d_forward", p, plan_text(algorithm, g));
-  run_gather(s, algorithm, g, x, w, bias, relu, y, work);
+  if (algorithm == Algorithm::direct) return direct_gather(s, g, x, w, bias, relu, y);
+  const float* const x4 = in_fours(s, rows_of_x(p), x, work);
+  const float* const w4 = in_fours(s, rows_of_w(p), w, work);
+  gemm_gather(s, in_fours(g), x4, w4, bias, relu, y, work);
 }
 
 std::size_t conv2d_backward_data_workspace(const Conv2dShape& p) {
   if (empty(p)) return 0;
   check_size(p);
   std::size_t bytes = 0;  // the phases use it one after the other
+  bool reads = false;
   for_each_phase(p, [&](const Phase& phase, Index, Index) {
-    if (choose(phase.gather, "conv2d_backward_data") == Algorithm::gemm)
-      bytes = max_of(bytes, gemm_gather_workspace(phase.gather));
+    if (choose(phase.gather, "conv2d_backward_data") == Algorithm::direct) return;
+    bytes = max_of(bytes, gemm_gather_workspace(in_fours(phase.gather)));
+    reads = reads || phase.gather.r > 0;
   });
-  return bytes;
+  return bytes + (reads ? in_fours_workspace(rows_of_dy(p), rows_of_w(p)) : 0);
 }
 
 void conv2d_backward_data(Stream s, const Conv2dShape& p, const float* dy, const float* w,
                           float* dx, void* work) {
   if (empty(p)) return memory_zero(s, dx, static_cast<std::size_t>(p.x_size()) * sizeof(float));
   check_size(p);
+  const float *dy4 = nullptr, *w4 = nullptr;  // made once, for all products that read them
   for_each_phase(p, [&](const Phase& phase, Index h, Index v) {
     const GatherConv& g = phase.gather;
     const Algorithm algorithm = choose(g, "conv2d_backward_data");
@@ -210,15 +223,22 @@ void conv2d_backward_data(Stream s, const Conv2dShape& p, const float* dy, const
                  "phase " + std::to_string(h) + "," + std::to_string(v) + " with " +
                      std::to_string(g.r) + "x" + std::to_string(g.s) +
                      " taps: " + plan_text(algorithm, g));
-    run_gather(s, algorithm, g, dy, w + phase.filter, nullptr, false, dx + phase.output, work);
+    float* const to = dx + phase.output;
+    if (algorithm == Algorithm::direct)
+      return direct_gather(s, g, dy, w + phase.tap * p.c, nullptr, false, to);
+    if (!dy4 && g.r > 0) {
+      dy4 = in_fours(s, rows_of_dy(p), dy, work);
+      w4 = in_fours(s, rows_of_w(p), w, work);
+    }
+    gemm_gather(s, in_fours(g), dy4, w4 + phase.tap * in_fours(p.c), nullptr, false, to, work);
   });
 }
 
 std::size_t conv2d_backward_filter_workspace(const Conv2dShape& p) {
   if (empty(p)) return 0;
   check_size(p);
-  return choose_filter(p) == Algorithm::direct ? direct_filter_workspace(p)
-                                               : gemm_filter_workspace(p);
+  if (choose_filter(p) == Algorithm::direct) return direct_filter_workspace(p);
+  return in_fours_workspace(rows_of_x(p), rows_of_dy(p)) + gemm_filter_workspace(p);
 }
 
 void conv2d_backward_filter(Stream s, const Conv2dShape& p, const float* x, const float* dy,
@@ -229,14 +249,14 @@ void conv2d_backward_filter(Stream s, const Conv2dShape& p, const float* x, cons
     return;
   }
   check_size(p);
-  const Algorithm algorithm = choose_filter(p);
-  if (algorithm == Algorithm::direct) {
+  if (choose_filter(p) == Algorithm::direct) {
     log_choice("conv2d_backward_filter", p, "direct");
-    direct_filter(s, p, x, dy, dw, dbias, work);
-  } else {
-    log_choice("conv2d_backward_filter", p, gemm_filter_plan(p));
-    gemm_filter(s, p, x, dy, dw, dbias, work);
+    return direct_filter(s, p, x, dy, dw, dbias, work);
   }
+  log_choice("conv2d_backward_filter", p, gemm_filter_plan(p));
+  const float* const x4 = in_fours(s, rows_of_x(p), x, work);
+  const float* const dy4 = in_fours(s, rows_of_dy(p), dy, work);
+  gemm_filter(s, p, x4, dy4, dw, dbias, work);
 }
 
 }  // namespace etude::ETUDE_BACKEND

@@ -20,7 +20,7 @@
 // left), the parts' through shared memory, and the block writes its part of dw to the workspace,
 // which has one dw and dbias a slice; conv2d_filter_sum adds those.
 //
-// Shared memory: two buffers of 4 (1.5 C + 1.1 KT) pixels bytes, up to 56 KB (54 KB for 10 -> 10,
+// Shared memory: two buffers of 4 (1.5 C + 1.1 KT) pixels bytes, up to 64 KB (54 KB for 10 -> 10,
 // tiles of 256 pixels): more than a launch has by default, less than devices from sm_75 on allow.
 // FLOPs: 2 N P Q K R S C; bytes: 4 (1.3 N H W C + N P Q K) for each group that needs them (one for
 // 10 -> 10), and the workspace, at most 1024 times dw, twice. 10 -> 10 has 20 FLOP a byte: bound by
@@ -39,7 +39,7 @@ namespace {
 constexpr int kPairs = 3;  // of a channel and a filter row: those of one channel for 3x3
 constexpr int kMaxWarps = 12;
 constexpr int kMaxSteps = 8;  // of 128 pixels, in a tile
-constexpr std::size_t kSharedLimit = 56 * 1024;
+constexpr std::size_t kSharedLimit = 64 * 1024;
 
 struct FilterPlan {
   GatherConv conv;
@@ -338,8 +338,9 @@ bool make_plan(const Conv2dShape& p, FilterPlan& plan) {
 
 bool direct_filter_fits(const Conv2dShape& p) {
   FilterPlan plan;
-  // Larger filters fill the tiles of an implicit matrix product.
-  return p.c <= 16 && p.k <= 64 && p.w_size() <= 2400 && make_plan(p, plan);
+  // Larger filters fill the tiles of an implicit matrix product, but for those of a stem: it would
+  // pad one channel, or three, to four.
+  return p.c <= 16 && p.k <= 64 && (p.c < 4 || p.w_size() <= 2400) && make_plan(p, plan);
 }
 
 std::size_t direct_filter_workspace(const Conv2dShape& p) {

@@ -9,8 +9,8 @@
 // threads, each 8 x 8 of it in registers: rows ty + BM/8 i, outputs 4 tx and BN/2 + 4 tx and the
 // three after each. It goes through the columns in steps of 16 with two buffers in shared memory:
 // while one is multiplied, the next step is on its way to the other, so a step costs one barrier.
-// A step is 1024 FFMA and 64 LDS.128 a thread; 78 to 84 % of the loop's instructions are FFMA, 69
-// to 74 % with 4-byte copies (sm_75 to sm_120).
+// A step is 1024 FFMA and 64 LDS.128 a thread; 78 to 84 % of the loop's instructions are FFMA
+// (sm_75 to sm_120).
 //
 // Addresses. What depends on the row alone (where its window begins) is computed once a block, what
 // depends on the column alone (the shift of its tap) once a step by 16 threads, both into shared
@@ -26,8 +26,9 @@
 //            so in memory (cp.async); forward has channels inner there and stores transposed,
 //            through registers: two lanes a row, so that sixteen rows and two quarters meet all
 //            banks.
-// Where channels (forward) or channels or outputs (data gradient) are no multiple of 4, the same
-// code copies 4 bytes at a time.
+// Channels of x, and the filter's inner axis, are multiples of 4 in memory: conv2d_pad.cu makes
+// them so. (Copies of 4 bytes would be four times as many, each behind three dummy loads of nvcc's,
+// and leave 67 to 75 % of the loop to FFMA.)
 //
 // Slices. A problem with few tiles and many columns is also cut along the columns; the slices'
 // partial sums go to `work`, and a second kernel adds them in their order, adds the bias and
@@ -48,13 +49,9 @@
 namespace etude::ETUDE_BACKEND {
 namespace {
 
-enum class FilterOrder { channels_inner, outputs_inner };
-
 // How a problem is cut up.
 struct GatherPlan {
   int tile_rows, tile_outputs;
-  bool vectors;  // 16-byte copies
-  FilterOrder order;
   int rows, columns;  // of the gathered matrix
   int output_tiles;
   Index tiles;
@@ -65,13 +62,13 @@ struct GatherPlan {
 
 // What a column adds to a row's place in the image, and its place in the filter of output 0.
 struct alignas(16) ColumnShift {
-  int h, w;  // h = kNowhere beyond the last column
+  int h, w;  // h = kNowhere beyond the last column, and for a channel that the filter has not
   int offset;
   int filter;
 };
 
 __device__ inline ColumnShift shift_of(const GatherConv& g, const Tap& a) {
-  if (a.r >= g.r) return {kNowhere, 0, 0, 0};
+  if (a.r >= g.r || a.c >= g.filter_c) return {kNowhere, 0, 0, 0};
   const int h = a.r * g.step_h, w = a.s * g.step_w;
   return {h, w, (h * g.w + w) * g.c + a.c,
           a.r * static_cast<int>(g.w_r) + a.s * static_cast<int>(g.w_s) +
@@ -87,7 +84,7 @@ __device__ inline Index output_offset(const GatherConv& g, const OutputPixel& o)
 __device__ inline float finish(float v, bool relu) { return relu && v <= 0 ? 0 : v; }
 
 // y: the output, or with plan.slices > 1 the partial sums [slices][rows][K].
-template <int BM, int BN, int V, FilterOrder order>
+template <int BM, int BN, FilterOrder order>
 __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     conv2d_implicit_gemm(GatherConv g, GatherPlan plan, const float* __restrict__ x,
                          const float* __restrict__ w, const float* __restrict__ bias, bool relu,
@@ -118,12 +115,10 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     outputs[i] = plan.slices == 1 ? output_offset(g, o)
                                   : (static_cast<Index>(blockIdx.y) * plan.rows + row) * g.k;
   }
-  // The shifts of step i go to shifts[i % 2] two steps ahead of their use in the product. With
-  // vectors only every fourth is read by a warp together: these lie side by side
-  // (the permutation is its own inverse).
-  const auto place = [](int column) {
-    return V == 4 ? column % 4 * kQuarters + column / 4 : column;
-  };
+  // The shifts of step i go to shifts[i % 2] two steps ahead of their use in the product. A warp
+  // reads every fourth of them together: these lie side by side (the permutation is its own
+  // inverse).
+  const auto place = [](int column) { return column % 4 * kQuarters + column / 4; };
   Tap tap = tap_of(g, first_column + place(t % kTileDepth));
   const Tap step_tap = tap_of(g, kTileDepth);
   const auto write_shifts = [&](int buffer) {
@@ -133,42 +128,42 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   };
 
   // ---- from global to shared memory: the image
-  const int lane_column = t % (kTileDepth / V) * V, lane_row = t / (kTileDepth / V);
+  const int lane_quarter = t % kQuarters, lane_row = t / kQuarters;
   const auto load_image = [&](int buffer) {
-    constexpr int kRows = kThreads * V / kTileDepth;  // at a time
-    const ColumnShift shift = load_record(shifts[buffer][place(lane_column)]);
+    constexpr int kRows = kThreads / kQuarters;  // at a time
+    const ColumnShift shift = load_record(shifts[buffer][place(4 * lane_quarter)]);
     const char* const from = reinterpret_cast<const char*>(x) + shift.offset * kFloat;
 #pragma unroll
     for (int i = 0; i < BM / kRows; ++i) {
       const int row = lane_row + i * kRows;
       const PixelOrigin origin = load_record(origins[row]);
       const bool inside = within(origin.h + shift.h, g.h) & within(origin.w + shift.w, g.w);
-      const int quarter = (lane_column / 4 ^ row / 2) % kQuarters;
-      copy_or_zero<V>(&image[buffer][row * kTileDepth + quarter * 4 + lane_column % 4],
-                      reinterpret_cast<const float*>(from + origin.offset), inside);
+      const int quarter = (lane_quarter ^ row / 2) % kQuarters;
+      copy_or_zero(&image[buffer][row * kTileDepth + quarter * 4],
+                   reinterpret_cast<const float*>(from + origin.offset), inside);
     }
   };
 
   // ---- the filters, as they lie: outputs inner
   const auto copy_filters = [&](int buffer) {
-    constexpr int kLanes = BN / V;
+    constexpr int kLanes = BN / 4;
     constexpr int kColumns = kThreads / kLanes;  // at a time
-    const int output = t % kLanes * V;
+    const int output = t % kLanes * 4;
 #pragma unroll
     for (int i = 0; i < kTileDepth / kColumns; ++i) {
       const int column = t / kLanes + i * kColumns;
       const ColumnShift shift = load_record(shifts[buffer][place(column)]);
-      copy_or_zero<V>(&filters[buffer][column * kStride + output],
-                      w + shift.filter + first_output + output,
-                      shift.h != kNowhere && first_output + output < g.k);
+      copy_or_zero(&filters[buffer][column * kStride + output],
+                   w + shift.filter + first_output + output,
+                   shift.h != kNowhere && first_output + output < g.k);
     }
   };
 
   // ---- the filters, transposed: kLanes threads hold 8 successive columns of an output
-  constexpr int kLanes = 8 / V;
+  constexpr int kLanes = 2;
   constexpr int kPasses = BN * kLanes / kThreads;
-  float held[2 * kPasses * V];
-  const int held_column = t % kLanes * V, held_output = t / kLanes;
+  float held[2 * kPasses * 4];
+  const int held_column = t % kLanes * 4, held_output = t / kLanes;
   const float* held_from[kPasses];
   const auto fetch_filters = [&](int step) {
 #pragma unroll
@@ -177,20 +172,16 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
       const bool inside = step * kTileDepth + column < columns &&
                           first_output + held_output + pass * (kThreads / kLanes) < g.k;
       const float* const from = held_from[pass] + i % 2 * 8;
-      if constexpr (V == 4) {
-        const float4 v = inside ? load4(from) : make_float4(0, 0, 0, 0);
-        held[i * 4] = v.x, held[i * 4 + 1] = v.y, held[i * 4 + 2] = v.z, held[i * 4 + 3] = v.w;
-      } else {
-        held[i] = inside ? *from : 0;
-      }
+      const float4 v = inside ? load4(from) : make_float4(0, 0, 0, 0);
+      held[i * 4] = v.x, held[i * 4 + 1] = v.y, held[i * 4 + 2] = v.z, held[i * 4 + 3] = v.w;
     }
 #pragma unroll
     for (int pass = 0; pass < kPasses; ++pass) held_from[pass] += kTileDepth;
   };
   const auto store_filters = [&](int buffer) {
 #pragma unroll
-    for (int i = 0; i < 2 * kPasses * V; ++i) {
-      const int pass = i / V / 2, column = i / V % 2 * 8 + held_column + i % V;
+    for (int i = 0; i < 2 * kPasses * 4; ++i) {
+      const int pass = i / 8, column = i / 4 % 2 * 8 + held_column + i % 4;
       filters[buffer][column * kStride + held_output + pass * (kThreads / kLanes)] = held[i];
     }
   };
@@ -321,11 +312,9 @@ __global__ void conv2d_add_slices(GatherConv g, int rows, int slices,
 
 GatherPlan plan_of(const GatherConv& g) {
   GatherPlan plan{};
-  plan.order = g.w_c == 1 && g.w_s == g.c && g.w_r == Index{g.s} * g.c ? FilterOrder::channels_inner
-                                                                       : FilterOrder::outputs_inner;
-  if (plan.order == FilterOrder::outputs_inner && g.w_k != 1)
-    throw std::logic_error("conv2d: filters have neither channels nor outputs inner");
-  plan.vectors = g.c % 4 == 0 && (plan.order == FilterOrder::channels_inner || g.k % 4 == 0);
+  // Transposed filters are read as if their columns were one axis.
+  if (g.order == FilterOrder::channels_inner && (g.w_s != g.c || g.w_r != Index{g.s} * g.c))
+    throw std::logic_error("conv2d: filters are not dense");
   plan.rows = g.n * g.p * g.q;
   plan.columns = g.r * g.s * g.c;
   const auto cut = [&](int rows, int outputs) {
@@ -334,8 +323,8 @@ GatherPlan plan_of(const GatherConv& g) {
     plan.output_tiles = ceil_div(g.k, outputs);
     plan.tiles = Index{ceil_div(plan.rows, rows)} * plan.output_tiles;
   };
-  cut(128, plan.vectors && g.k <= 32 ? 32 : 64);
-  if (plan.tile_outputs == 64 && plan.vectors && plan.tiles < 128) cut(64, 64);
+  cut(128, g.k <= 32 ? 32 : 64);
+  if (plan.tile_outputs == 64 && plan.tiles < 128) cut(64, 64);
   const int steps = ceil_div(plan.columns, kTileDepth);
   plan.slices = slices_for(plan.tiles, plan.tile_rows * plan.tile_outputs, steps);
   plan.slice_steps = ceil_div(steps, plan.slices);
@@ -343,7 +332,7 @@ GatherPlan plan_of(const GatherConv& g) {
   return plan;
 }
 
-template <int BM, int BN, int V>
+template <int BM, int BN>
 void multiply(cudaStream_t stream, const GatherConv& g, const GatherPlan& plan, const float* x,
               const float* w, const float* bias, bool relu, float* y) {
   const auto run = [&](auto* kernel) {
@@ -354,10 +343,10 @@ void multiply(cudaStream_t stream, const GatherConv& g, const GatherPlan& plan, 
                kernel, g, plan, x, w, bias, relu, y));
   };
   using enum FilterOrder;
-  if (plan.order == channels_inner)
-    run(conv2d_implicit_gemm<BM, BN, V, channels_inner>);
+  if (g.order == channels_inner)
+    run(conv2d_implicit_gemm<BM, BN, channels_inner>);
   else
-    run(conv2d_implicit_gemm<BM, BN, V, outputs_inner>);
+    run(conv2d_implicit_gemm<BM, BN, outputs_inner>);
 }
 
 }  // namespace
@@ -374,14 +363,12 @@ void gemm_gather(Stream s, const GatherConv& g, const float* x, const float* w, 
   const GatherPlan plan = plan_of(g);
   float* const to = plan.slices == 1 ? y : static_cast<float*>(work);
   const cudaStream_t stream = stream_of(s);
-  if (!plan.vectors)
-    multiply<128, 64, 1>(stream, g, plan, x, w, bias, relu, to);
-  else if (plan.tile_outputs == 32)
-    multiply<128, 32, 4>(stream, g, plan, x, w, bias, relu, to);
+  if (plan.tile_outputs == 32)
+    multiply<128, 32>(stream, g, plan, x, w, bias, relu, to);
   else if (plan.tile_rows == 64)
-    multiply<64, 64, 4>(stream, g, plan, x, w, bias, relu, to);
+    multiply<64, 64>(stream, g, plan, x, w, bias, relu, to);
   else
-    multiply<128, 64, 4>(stream, g, plan, x, w, bias, relu, to);
+    multiply<128, 64>(stream, g, plan, x, w, bias, relu, to);
   if (plan.slices == 1) return;
   constexpr int kThreads = 128;
   const int vector = g.k % 4 == 0 ? 4 : 1;
@@ -396,7 +383,6 @@ std::string gemm_gather_plan(const GatherConv& g) {
   const GatherPlan plan = plan_of(g);
   std::string text = "implicit GEMM, tile " + std::to_string(plan.tile_rows) + "x" +
                      std::to_string(plan.tile_outputs) + "x" + std::to_string(kTileDepth);
-  if (!plan.vectors) text += ", scalar";
   if (plan.slices > 1) text += ", " + std::to_string(plan.slices) + " slices";
   return text;
 }

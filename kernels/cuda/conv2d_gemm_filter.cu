@@ -18,8 +18,12 @@
 // kernel adds them in order. One slice writes dw itself. The blocks of the first columns sum
 // dbias from the tile of dy that is in shared memory anyway.
 //
+// Channels of x and dy are multiples of 4 in memory: conv2d_pad.cu makes them so. The columns of
+// the channels that it adds are multiplied like all others (with zeros) and left out where the
+// slices are added, so there dw goes through `work` even if there is one slice.
+//
 // Shared memory: 16.5, 24.5 or 20.5 KB, free of bank conflicts: a warp copies and reads whole rows.
-// Of the loop's instructions 78 to 84 % are FFMA, 69 to 75 % with 4-byte copies.
+// Of the loop's instructions 79 to 84 % are FFMA.
 // FLOPs 2 N P Q K R S C. Bytes: at least 4 (x + dy + dw); a tile reads 4 (BM + BN) bytes a pixel,
 // mostly from the second-level cache, and the slices write and read 8 slices K R S C bytes. Bound
 // by FFMA issue; with few pixels (R S C K large, batch 1) by memory. Deterministic: fixed slices,
@@ -33,16 +37,17 @@ namespace {
 // How a problem is cut up.
 struct FilterPlan {
   int tile_outputs, tile_columns;
-  bool vectors_x, vectors_dy;  // 16-byte copies
   int pixels, columns;
+  int dy_channels;
   int column_tiles;
   Index tiles;
   int slices, slice_steps;
-  Index slice_size;  // of the partial sums: dw, then dbias
+  bool partial;      // the product writes partial sums
+  Index slice_size;  // of these: [K][columns], then dbias
 };
 
-// dw, dbias: the gradients, or with plan.slices > 1 the partial sums, a slice every slice_size.
-template <int BM, int BN, int VX, int VDY>
+// dw, dbias: the gradients, or the partial sums, a slice every slice_size.
+template <int BM, int BN>
 __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     conv2d_implicit_gemm_filter(GatherConv g, FilterPlan plan, const float* __restrict__ x,
                                 const float* __restrict__ dy, float* __restrict__ dw,
@@ -71,9 +76,9 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
     pixel = add(pixel, step_pixel, g.p, g.q);
   };
 
-  // ---- from global to shared memory: kLanes threads a pixel, each VX columns
-  constexpr int kLanes = BN / VX, kPixels = kThreads / kLanes;
-  const int lane_column = t % kLanes * VX, lane_pixel = t / kLanes;
+  // ---- from global to shared memory: kLanes threads a pixel, each four columns
+  constexpr int kLanes = BN / 4, kPixels = kThreads / kLanes;
+  const int lane_column = t % kLanes * 4, lane_pixel = t / kLanes;
   const Tap tap = tap_of(g, first_column + lane_column);
   const int tap_h = tap.r < g.r ? tap.r * g.step_h : kNowhere, tap_w = tap.s * g.step_w;
   const char* const tap_x =
@@ -86,23 +91,24 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
       const int p = lane_pixel + i * kPixels;
       const PixelOrigin origin = load_record(origins[buffer][p]);
       const bool inside = within(origin.h + tap_h, g.h) & within(origin.w + tap_w, g.w);
-      copy_or_zero<VX>(&image[buffer][p][lane_column],
-                       reinterpret_cast<const float*>(tap_x + origin.offset), inside);
+      copy_or_zero(&image[buffer][p][lane_column],
+                   reinterpret_cast<const float*>(tap_x + origin.offset), inside);
     }
   };
-  constexpr int kGradientLanes = BM / VDY, kGradientPixels = kThreads / kGradientLanes;
-  const int lane_output = t % kGradientLanes * VDY, gradient_pixel = t / kGradientLanes;
+  constexpr int kGradientLanes = BM / 4, kGradientPixels = kThreads / kGradientLanes;
+  const int lane_output = t % kGradientLanes * 4, gradient_pixel = t / kGradientLanes;
   const bool output_inside = first_output + lane_output < g.k;
-  const float* next_dy =
-      dy + static_cast<Index>(first_pixel + gradient_pixel) * g.k + first_output + lane_output;
+  const float* next_dy = dy + static_cast<Index>(first_pixel + gradient_pixel) * plan.dy_channels +
+                         first_output + lane_output;
   const auto load_gradient = [&](int buffer, int step) {
 #pragma unroll
     for (int i = 0; i < kTileDepth / kGradientPixels; ++i) {
       const int p = gradient_pixel + i * kGradientPixels;
-      copy_or_zero<VDY>(&gradient[buffer][p][lane_output], next_dy + i * kGradientPixels * g.k,
-                        output_inside & (step * kTileDepth + p < pixels));
+      copy_or_zero(&gradient[buffer][p][lane_output],
+                   next_dy + i * kGradientPixels * plan.dy_channels,
+                   output_inside & (step * kTileDepth + p < pixels));
     }
-    next_dy += kTileDepth * g.k;
+    next_dy += kTileDepth * plan.dy_channels;
   };
 
   // ---- the loop over steps
@@ -148,7 +154,6 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
   // ---- the (partial) gradients
   const Index slice = static_cast<Index>(blockIdx.y) * plan.slice_size;
   if (sums_bias && first_output + t < g.k) dbias[slice + first_output + t] = bias;
-  const bool vectors = plan.columns % 4 == 0;
 #pragma unroll
   for (int i = 0; i < kThreadTile; ++i) {
     const int output = first_output + i / 4 * (BM / 2) + ty + i % 4;
@@ -158,28 +163,24 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
       const int column = first_column + half * (BN / 2) + tx;
       float* const to = dw + slice + static_cast<Index>(output) * plan.columns + column;
       const float* const v = &sum[i][half * 4];
-      if (vectors) {
-        if (column < plan.columns) store4(to, make_float4(v[0], v[1], v[2], v[3]));
-      } else {
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-          if (column + j < plan.columns) to[j] = v[j];
-      }
+      if (column < plan.columns) store4(to, make_float4(v[0], v[1], v[2], v[3]));
     }
   }
 }
 
-// The sum of the slices in their order, V numbers a thread: dw, and after it dbias.
+// The sum of the slices in their order, V numbers a thread: dw, of whose c channels a row of the
+// partial sums has partial_c, and after it dbias.
 template <int V>
-__global__ void conv2d_add_filter_slices(int size, int outputs, int slices, Index slice_size,
-                                         const float* __restrict__ partial, float* __restrict__ dw,
-                                         float* __restrict__ dbias) {
+__global__ void conv2d_add_filter_slices(int size, int outputs, int c, int partial_c, int slices,
+                                         Index slice_size, const float* __restrict__ partial,
+                                         float* __restrict__ dw, float* __restrict__ dbias) {
   const int i = (static_cast<int>(blockIdx.x * blockDim.x) + static_cast<int>(threadIdx.x)) * V;
   if (i >= size + (dbias ? outputs : 0)) return;
+  const int row = min_of(i, size) / c, column = i - row * c;
+  const float* from = partial + static_cast<Index>(row) * partial_c + column;
   float sum[V] = {};
 #pragma unroll 8
-  for (int slice = 0; slice < slices; ++slice) {
-    const float* const from = partial + slice * slice_size + i;
+  for (int slice = 0; slice < slices; ++slice, from += slice_size) {
     if constexpr (V == 4) {
       const float4 v = load4(from);
       sum[0] += v.x, sum[1] += v.y, sum[2] += v.z, sum[3] += v.w;
@@ -198,13 +199,10 @@ __global__ void conv2d_add_filter_slices(int size, int outputs, int slices, Inde
 
 FilterPlan plan_of(const Conv2dShape& p) {
   FilterPlan plan{};
-  plan.vectors_dy = p.k % 4 == 0;
-  plan.vectors_x = p.c % 4 == 0 && plan.vectors_dy;
   plan.pixels = static_cast<int>(p.n * p.p() * p.q());
-  plan.columns = static_cast<int>(p.r * p.s * p.c);
-  plan.tile_outputs = 64;
-  if (plan.vectors_x && p.k > 64) plan.tile_outputs = 128;
-  if (plan.vectors_x && p.k <= 32 && plan.columns > 64) plan.tile_outputs = 32;
+  plan.columns = static_cast<int>(p.r * p.s * in_fours(p.c));
+  plan.dy_channels = static_cast<int>(in_fours(p.k));
+  plan.tile_outputs = p.k > 64 ? 128 : p.k <= 32 && plan.columns > 64 ? 32 : 64;
   plan.tile_columns = plan.tile_outputs == 32 ? 128 : 64;
   plan.column_tiles = ceil_div(plan.columns, plan.tile_columns);
   plan.tiles = ceil_div<Index>(p.k, plan.tile_outputs) * plan.column_tiles;
@@ -212,63 +210,59 @@ FilterPlan plan_of(const Conv2dShape& p) {
   plan.slices = slices_for(plan.tiles, plan.tile_outputs * plan.tile_columns, steps);
   plan.slice_steps = ceil_div(steps, plan.slices);
   plan.slices = ceil_div(steps, plan.slice_steps);
-  plan.slice_size = ceil_div<Index>(p.w_size() + p.k, 4) * 4;
+  plan.partial = plan.slices > 1 || p.c % 4 != 0;
+  plan.slice_size = in_fours(p.k * plan.columns + p.k);
   return plan;
 }
 
-template <int BM, int BN, int VX, int VDY>
+template <int BM, int BN>
 void multiply(cudaStream_t stream, const GatherConv& g, const FilterPlan& plan, const float* x,
               const float* dy, float* dw, float* dbias) {
   ETUDE_CUDA(
       launch({.grid = dim3(static_cast<unsigned>(plan.tiles), static_cast<unsigned>(plan.slices)),
               .block = BM * BN / (kThreadTile * kThreadTile),
               .stream = stream},
-             conv2d_implicit_gemm_filter<BM, BN, VX, VDY>, g, plan, x, dy, dw, dbias));
+             conv2d_implicit_gemm_filter<BM, BN>, g, plan, x, dy, dw, dbias));
 }
 
 }  // namespace
 
 std::size_t gemm_filter_workspace(const Conv2dShape& p) {
   const FilterPlan plan = plan_of(p);
-  if (plan.slices == 1) return 0;
-  return static_cast<std::size_t>(plan.slices * plan.slice_size) * sizeof(float);
+  return plan.partial ? static_cast<std::size_t>(plan.slices * plan.slice_size) * sizeof(float) : 0;
 }
 
 void gemm_filter(Stream s, const Conv2dShape& p, const float* x, const float* dy, float* dw,
                  float* dbias, void* work) {
   const FilterPlan plan = plan_of(p);
-  const GatherConv g = gather_forward(p);
+  const GatherConv g = in_fours(gather_forward(p));
   const cudaStream_t stream = stream_of(s);
-  const int size = static_cast<int>(p.w_size());
   float* const partial = static_cast<float*>(work);
-  float* const to = plan.slices == 1 ? dw : partial;
-  float* const to_bias = plan.slices == 1 || !dbias ? dbias : partial + size;
+  float* const to = plan.partial ? partial : dw;
+  float* const to_bias = plan.partial && dbias ? partial + p.k * plan.columns : dbias;
   const auto run = [&](auto* product) { product(stream, g, plan, x, dy, to, to_bias); };
-  if (!plan.vectors_dy)
-    run(multiply<64, 64, 1, 1>);
-  else if (!plan.vectors_x)
-    run(multiply<64, 64, 1, 4>);
-  else if (plan.tile_outputs == 32)
-    run(multiply<32, 128, 4, 4>);
+  if (plan.tile_outputs == 32)
+    run(multiply<32, 128>);
   else if (plan.tile_outputs == 64)
-    run(multiply<64, 64, 4, 4>);
+    run(multiply<64, 64>);
   else
-    run(multiply<128, 64, 4, 4>);
-  if (plan.slices == 1) return;
+    run(multiply<128, 64>);
+  if (!plan.partial) return;
   constexpr int kThreads = 128;
-  const int vector = size % 4 == 0 && p.k % 4 == 0 ? 4 : 1;
+  const int size = static_cast<int>(p.w_size());
+  const int vector = p.c % 4 == 0 && p.k % 4 == 0 ? 4 : 1;
   ETUDE_CUDA(launch({.grid = grid_for(size + (dbias ? p.k : 0), kThreads, vector),
                      .block = kThreads,
                      .stream = stream},
                     vector == 4 ? conv2d_add_filter_slices<4> : conv2d_add_filter_slices<1>, size,
-                    static_cast<int>(p.k), plan.slices, plan.slice_size, partial, dw, dbias));
+                    static_cast<int>(p.k), static_cast<int>(p.c), g.c, plan.slices, plan.slice_size,
+                    partial, dw, dbias));
 }
 
 std::string gemm_filter_plan(const Conv2dShape& p) {
   const FilterPlan plan = plan_of(p);
   std::string text = "implicit GEMM, tile " + std::to_string(plan.tile_outputs) + "x" +
                      std::to_string(plan.tile_columns) + "x" + std::to_string(kTileDepth);
-  if (!plan.vectors_x) text += plan.vectors_dy ? ", x scalar" : ", scalar";
   return text + ", " + std::to_string(plan.slices) + (plan.slices == 1 ? " slice" : " slices");
 }
 

@@ -13,12 +13,10 @@ inline constexpr int kThreadTile = 8;  // a thread has 8 x 8 outputs in register
 // A coordinate that lies outside every image, whatever a tap adds to it.
 inline constexpr int kNowhere = -(1 << 30);
 
-// to[0 .. V) = inside ? from[0 .. V) : 0, in shared memory, there after the next
+// to[0 .. 4) = inside ? from[0 .. 4) : 0, in shared memory, there after the next
 // __pipeline_wait_prior(0) and __syncthreads().
-template <int V>
 __device__ inline void copy_or_zero(float* to, const float* from, bool inside) {
-  static_assert(V == 1 || V == 4);
-  constexpr unsigned kBytes = V * sizeof(float);
+  constexpr unsigned kBytes = 4 * sizeof(float);
   __pipeline_memcpy_async(to, from, kBytes, inside ? 0 : kBytes);  // else it reads nothing
 }
 
