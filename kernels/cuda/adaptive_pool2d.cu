@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(kPoolThreads, 4)
       }
 #pragma unroll
       for (int j = 0; j < kWidth; ++j)
-        sum.v[j] += (v[0].v[j] + v[1].v[j]) + (v[2].v[j] + v[3].v[j]);
+        sum.e[j] += (v[0].e[j] + v[1].e[j]) + (v[2].e[j] + v[3].e[j]);
     }
   }
 
@@ -128,14 +128,14 @@ __global__ void __launch_bounds__(kPoolThreads, 4)
     if (out < t.tile_outputs && first < rows - half) {
       const Pack<kWidth> other = load<kWidth>(sums + (me + half * t.tile_packs) * kWidth);
 #pragma unroll
-      for (int j = 0; j < kWidth; ++j) sum.v[j] += other.v[j];
+      for (int j = 0; j < kWidth; ++j) sum.e[j] += other.e[j];
       store(sums + me * kWidth, sum);
     }
     rows = half;
   }
   if (!active || first > 0) return;
 #pragma unroll
-  for (int j = 0; j < kWidth; ++j) sum.v[j] /= static_cast<float>(pixels);
+  for (int j = 0; j < kWidth; ++j) sum.e[j] /= static_cast<float>(pixels);
   store(y + (Index{output} * t.packs + pack) * kWidth, sum);
 }
 
@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kPoolThreads, 4)
         const float weight = 1.0f / static_cast<float>(tall * covered_by(q, d.w, d.q).size());
         const Pack<kWidth> g = load<kWidth>(line + q * d.c);
 #pragma unroll
-        for (int j = 0; j < kWidth; ++j) sum.v[j] = fmaf(g.v[j], weight, sum.v[j]);
+        for (int j = 0; j < kWidth; ++j) sum.e[j] = fmaf(g.e[j], weight, sum.e[j]);
       }
     }
     store(dx + place.at, sum);

@@ -95,28 +95,28 @@ constexpr int kAny = 1 << 20;  // vectors a thread: no limit
 // Of the four columns of a vector: a base, the mean's distance from it, and the sum of squares
 // about the mean.
 struct Moments {
-  Pack<4> base, mean, squares;
+  Quad base, mean, squares;
 };
 
 // Over the block's rows, for the threads of row 0. For all threads of the block.
 __device__ inline Moments block_moments(const BatchNormTiling& t, const BatchNormPlace& place,
                                         int slice, const float* __restrict__ x) {
-  Pack<4> pivot = splat<4>(0), sum = splat<4>(0), squares = splat<4>(0);
+  Quad pivot = splat<4>(0), sum = splat<4>(0), squares = splat<4>(0);
   if (place.count > 0)
     pivot = load<4>(x + place.first);
   else if (place.rest > 0)
-    pivot = PartOfVector{place.rest}.load(x + place.first, pivot);
+    pivot = PartQuad{0, place.rest}.load(x + place.first, pivot);
   for_each_vector(place, [&](auto n, Index at, auto access) {
-    Pack<4> v[n.value];
+    Quad v[n.value];
 #pragma unroll
     for (int k = 0; k < n.value; ++k) v[k] = access.load(x + at + k * place.step, pivot);
 #pragma unroll
     for (int k = 0; k < n.value; ++k) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        const float d = v[k].v[j] - pivot.v[j];
-        sum.v[j] += d;
-        squares.v[j] = fmaf(d, d, squares.v[j]);
+        const float d = v[k].e[j] - pivot.e[j];
+        sum.e[j] += d;
+        squares.e[j] = fmaf(d, d, squares.e[j]);
       }
     }
   });
@@ -124,27 +124,27 @@ __device__ inline Moments block_moments(const BatchNormTiling& t, const BatchNor
   // The base of a column: the mean of the first row of threads, which has at least one element if
   // the column has.
   __shared__ __align__(16) float bases[4 * kTileVectors];
-  Pack<4> base, mean;
+  Quad base, mean;
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
-    mean.v[j] = sum.v[j] / max_of(1.0f, place.rows(j));
-    squares.v[j] = fmaf(-sum.v[j], mean.v[j], squares.v[j]);
-    base.v[j] = pivot.v[j] + mean.v[j];
+    mean.e[j] = sum.e[j] / max_of(1.0f, place.rows(j));
+    squares.e[j] = fmaf(-sum.e[j], mean.e[j], squares.e[j]);
+    base.e[j] = pivot.e[j] + mean.e[j];
   }
   if (place.row == 0) store(bases + 4 * place.lane, base);
   __syncthreads();
   base = load<4>(bases + 4 * place.lane);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
-    const float off = (pivot.v[j] - base.v[j]) + mean.v[j];
-    sum.v[j] = place.rows(j) * off;
-    squares.v[j] = fmaf(sum.v[j], off, squares.v[j]);
+    const float off = (pivot.e[j] - base.e[j]) + mean.e[j];
+    sum.e[j] = place.rows(j) * off;
+    squares.e[j] = fmaf(sum.e[j], off, squares.e[j]);
   }
   sum_over_rows(t, place, sum, squares);
 #pragma unroll
   for (int j = 0; j < 4; ++j) {
-    mean.v[j] = sum.v[j] / max_of(1.0f, rows_of_column(t, slice, 4 * place.vector + j));
-    squares.v[j] = fmaf(-sum.v[j], mean.v[j], squares.v[j]);
+    mean.e[j] = sum.e[j] / max_of(1.0f, rows_of_column(t, slice, 4 * place.vector + j));
+    squares.e[j] = fmaf(-sum.e[j], mean.e[j], squares.e[j]);
   }
   return {base, mean, squares};
 }
@@ -242,12 +242,12 @@ template <bool kResidual>
 __device__ inline void normalize_rows(const BatchNormPlace& place, const Factors& factors,
                                       bool relu, const float* __restrict__ x,
                                       const float* __restrict__ residual, float* __restrict__ y) {
-  const Pack<4> center = load<4>(factors.center + 4 * place.lane);
-  const Pack<4> scale = load<4>(factors.scale + 4 * place.lane);
-  const Pack<4> shift = load<4>(factors.shift + 4 * place.lane);
+  const Quad center = load<4>(factors.center + 4 * place.lane);
+  const Quad scale = load<4>(factors.scale + 4 * place.lane);
+  const Quad shift = load<4>(factors.shift + 4 * place.lane);
   for_each_vector(place, [&](auto n, Index at, auto access) {
-    Pack<4> v[n.value];
-    [[maybe_unused]] Pack<4> r[n.value];
+    Quad v[n.value];
+    [[maybe_unused]] Quad r[n.value];
 #pragma unroll
     for (int k = 0; k < n.value; ++k) {
       v[k] = access.load(x + at + k * place.step, center);
@@ -257,9 +257,9 @@ __device__ inline void normalize_rows(const BatchNormPlace& place, const Factors
     for (int k = 0; k < n.value; ++k) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        float a = fmaf(v[k].v[j] - center.v[j], scale.v[j], shift.v[j]);
-        if constexpr (kResidual) a += r[k].v[j];
-        v[k].v[j] = relu && a <= 0 ? 0.0f : a;  // false for NaN, which stays
+        float a = fmaf(v[k].e[j] - center.e[j], scale.e[j], shift.e[j]);
+        if constexpr (kResidual) a += r[k].e[j];
+        v[k].e[j] = relu && a <= 0 ? 0.0f : a;  // false for NaN, which stays
       }
       access.store(y + at + k * place.step, v[k]);
     }

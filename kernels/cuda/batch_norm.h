@@ -84,30 +84,6 @@ __device__ inline float rows_of_column(const BatchNormTiling& t, int slice, int 
   return static_cast<float>(max_of(Index{0}, min_of(t.slice_lines, lines)));
 }
 
-struct WholeVector {
-  __device__ Pack<4> load(const float* p, const Pack<4>&) const {
-    return ETUDE_BACKEND::load<4>(p);
-  }
-  __device__ void store(float* p, const Pack<4>& a) const { ETUDE_BACKEND::store(p, a); }
-};
-
-// The first `count` elements; the others are read as `fill` and not written.
-struct PartOfVector {
-  int count;
-  __device__ Pack<4> load(const float* p, const Pack<4>& fill) const {
-    Pack<4> a = fill;
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-      if (j < count) a.v[j] = p[j];
-    return a;
-  }
-  __device__ void store(float* p, const Pack<4>& a) const {
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-      if (j < count) p[j] = a.v[j];
-  }
-};
-
 template <int kCount>
 struct Count {
   static constexpr int value = kCount;
@@ -120,21 +96,21 @@ __device__ inline void for_each_vector(const BatchNormPlace& place, Body&& body)
   Index at = place.first;
   int i = 0;
 #pragma unroll 1
-  for (; i + 4 <= place.count; i += 4, at += 4 * place.step) body(Count<4>{}, at, WholeVector{});
+  for (; i + 4 <= place.count; i += 4, at += 4 * place.step) body(Count<4>{}, at, WholeQuad{});
 #pragma unroll 1
-  for (; i < place.count; ++i, at += place.step) body(Count<1>{}, at, WholeVector{});
-  if (place.rest > 0) body(Count<1>{}, at, PartOfVector{place.rest});
+  for (; i < place.count; ++i, at += place.step) body(Count<1>{}, at, WholeQuad{});
+  if (place.rest > 0) body(Count<1>{}, at, PartQuad{0, place.rest});
 }
 
 // Sums of a and of b over the rows of the block's threads, for the threads of row 0. Pairwise, in a
 // fixed order. For all threads of the block, once in a kernel.
-__device__ inline void sum_over_rows(const BatchNormTiling& t, const BatchNormPlace& place,
-                                     Pack<4>& a, Pack<4>& b) {
+__device__ inline void sum_over_rows(const BatchNormTiling& t, const BatchNormPlace& place, Quad& a,
+                                     Quad& b) {
   __shared__ float4 sum_a[BatchNormTiling::kThreads], sum_b[BatchNormTiling::kThreads];
   const int me = static_cast<int>(threadIdx.x);
   const auto put = [&] {
-    sum_a[me] = make_float4(a.v[0], a.v[1], a.v[2], a.v[3]);
-    sum_b[me] = make_float4(b.v[0], b.v[1], b.v[2], b.v[3]);
+    sum_a[me] = make_float4(a.e[0], a.e[1], a.e[2], a.e[3]);
+    sum_b[me] = make_float4(b.e[0], b.e[1], b.e[2], b.e[3]);
   };
   put();
   for (int rows = t.tile_lines; rows > 1;) {
@@ -142,8 +118,8 @@ __device__ inline void sum_over_rows(const BatchNormTiling& t, const BatchNormPl
     __syncthreads();
     if (place.row < rows - half) {
       const float4 u = sum_a[me + half * t.tile_vectors], v = sum_b[me + half * t.tile_vectors];
-      a.v[0] += u.x, a.v[1] += u.y, a.v[2] += u.z, a.v[3] += u.w;
-      b.v[0] += v.x, b.v[1] += v.y, b.v[2] += v.z, b.v[3] += v.w;
+      a.e[0] += u.x, a.e[1] += u.y, a.e[2] += u.z, a.e[3] += u.w;
+      b.e[0] += v.x, b.e[1] += v.y, b.e[2] += v.z, b.e[3] += v.w;
       put();
     }
     rows = half;

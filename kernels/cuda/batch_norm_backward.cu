@@ -36,15 +36,14 @@ __device__ float gated(float y, float dy) { return y <= 0 ? 0.0f : dy; }
 template <bool kRelu>
 __device__ inline void sum_gradients(const BatchNormTiling& t, const BatchNormPlace& place,
                                      const float* __restrict__ x, const float* __restrict__ y,
-                                     const float* __restrict__ dy, const Pack<4>& center,
-                                     const Pack<4>& slope, float* __restrict__ dx,
-                                     float* __restrict__ dresidual, Pack<4>& sum,
-                                     Pack<4>& product) {
+                                     const float* __restrict__ dy, const Quad& center,
+                                     const Quad& slope, float* __restrict__ dx,
+                                     float* __restrict__ dresidual, Quad& sum, Quad& product) {
   sum = product = splat<4>(0);
   for_each_vector(place, [&](auto n, Index at, auto access) {
-    const Pack<4> zero = splat<4>(0);
-    Pack<4> v[n.value], g[n.value];
-    [[maybe_unused]] Pack<4> gate[n.value];
+    const Quad zero = splat<4>(0);
+    Quad v[n.value], g[n.value];
+    [[maybe_unused]] Quad gate[n.value];
 #pragma unroll
     for (int k = 0; k < n.value; ++k) {
       const Index i = at + k * place.step;
@@ -57,10 +56,10 @@ __device__ inline void sum_gradients(const BatchNormTiling& t, const BatchNormPl
       const Index i = at + k * place.step;
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        if constexpr (kRelu) g[k].v[j] = gated(gate[k].v[j], g[k].v[j]);
-        sum.v[j] += g[k].v[j];
-        product.v[j] = fmaf(g[k].v[j], v[k].v[j] - center.v[j], product.v[j]);
-        v[k].v[j] = g[k].v[j] * slope.v[j];
+        if constexpr (kRelu) g[k].e[j] = gated(gate[k].e[j], g[k].e[j]);
+        sum.e[j] += g[k].e[j];
+        product.e[j] = fmaf(g[k].e[j], v[k].e[j] - center.e[j], product.e[j]);
+        v[k].e[j] = g[k].e[j] * slope.e[j];
       }
       if (dresidual) access.store(dresidual + i, g[k]);
       if (dx) access.store(dx + i, v[k]);
@@ -90,7 +89,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     slopes[column] = variance ? gamma[c] / sqrtf(variance[c] + eps) : 0.0f;
   }
   __syncthreads();
-  Pack<4> sum, product;
+  Quad sum, product;
   sum_gradients<kRelu>(t, place, x, y, dy, load<4>(centers + 4 * place.lane),
                        load<4>(slopes + 4 * place.lane), dx, dresidual, sum, product);
 
@@ -163,13 +162,13 @@ template <bool kRelu>
 __device__ inline void input_gradient(const BatchNormPlace& place, const Factors& factors,
                                       const float* __restrict__ x, const float* __restrict__ y,
                                       const float* __restrict__ dy, float* __restrict__ dx) {
-  const Pack<4> center = load<4>(factors.center + 4 * place.lane);
-  const Pack<4> a = load<4>(factors.a + 4 * place.lane);
-  const Pack<4> b = load<4>(factors.b + 4 * place.lane);
-  const Pack<4> d = load<4>(factors.d + 4 * place.lane);
+  const Quad center = load<4>(factors.center + 4 * place.lane);
+  const Quad a = load<4>(factors.a + 4 * place.lane);
+  const Quad b = load<4>(factors.b + 4 * place.lane);
+  const Quad d = load<4>(factors.d + 4 * place.lane);
   for_each_vector(place, [&](auto n, Index at, auto access) {
-    Pack<4> v[n.value], g[n.value];
-    [[maybe_unused]] Pack<4> gate[n.value];
+    Quad v[n.value], g[n.value];
+    [[maybe_unused]] Quad gate[n.value];
 #pragma unroll
     for (int k = 0; k < n.value; ++k) {
       const Index i = at + k * place.step;
@@ -181,9 +180,9 @@ __device__ inline void input_gradient(const BatchNormPlace& place, const Factors
     for (int k = 0; k < n.value; ++k) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        if constexpr (kRelu) g[k].v[j] = gated(gate[k].v[j], g[k].v[j]);
-        const float rest = fmaf(v[k].v[j] - center.v[j], b.v[j], d.v[j]);
-        v[k].v[j] = fmaf(g[k].v[j], a.v[j], rest);
+        if constexpr (kRelu) g[k].e[j] = gated(gate[k].e[j], g[k].e[j]);
+        const float rest = fmaf(v[k].e[j] - center.e[j], b.e[j], d.e[j]);
+        v[k].e[j] = fmaf(g[k].e[j], a.e[j], rest);
       }
       access.store(dx + at + k * place.step, v[k]);
     }
@@ -226,7 +225,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   const int column = static_cast<int>(threadIdx.x), first = 4 * tile * t.tile_vectors;
   if (column < 4 * t.tile_vectors) factors.center[column] = p.mean[(first + column) % t.channels];
   __syncthreads();
-  Pack<4> sum, product;
+  Quad sum, product;
   sum_gradients<kRelu>(t, place, x, y, dy, load<4>(factors.center + 4 * place.lane), splat<4>(0),
                        nullptr, dresidual, sum, product);
 

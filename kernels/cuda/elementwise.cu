@@ -12,7 +12,7 @@
 //
 // Comparisons are written so that NaN takes the branch that keeps it: `x <= 0` is false for NaN.
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/quad.h"
+#include "kernels/cuda/pack.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {

@@ -26,7 +26,7 @@
 
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/quad.h"
+#include "kernels/cuda/pack.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -101,7 +101,7 @@ __global__ void max_of_tiles(int tiles, int size, const float* y, float* tile_ma
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
       const int at = quad_position(q);
-      const Quad v = range(at).load(tile + at, -INFINITY);
+      const Quad v = range(at).load(tile + at, splat<4>(-INFINITY));
 #pragma unroll
       for (int i = 0; i < 4; ++i) most = larger(most, v.e[i]);
     }

@@ -37,7 +37,7 @@
 
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/quad.h"
+#include "kernels/cuda/pack.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {

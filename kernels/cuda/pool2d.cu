@@ -101,8 +101,8 @@ __global__ void __launch_bounds__(kPoolThreads, 4)
     for_each_tap<kWidth>(d, place, x, -INFINITY, [&](int tap, const Pack<kWidth>& v) {
 #pragma unroll
       for (int j = 0; j < kWidth; ++j) {
-        const bool wins = (v.v[j] > best.v[j]) | (v.v[j] != v.v[j]);
-        best.v[j] = wins ? v.v[j] : best.v[j];
+        const bool wins = (v.e[j] > best.e[j]) | (v.e[j] != v.e[j]);
+        best.e[j] = wins ? v.e[j] : best.e[j];
         best_tap[j] = wins ? tap : best_tap[j];
       }
     });
@@ -121,10 +121,10 @@ __global__ void __launch_bounds__(kPoolThreads, 4)
     Pack<kWidth> sum = splat<kWidth>(0);
     for_each_tap<kWidth>(d, place, x, 0, [&](int, const Pack<kWidth>& v) {
 #pragma unroll
-      for (int j = 0; j < kWidth; ++j) sum.v[j] += v.v[j];
+      for (int j = 0; j < kWidth; ++j) sum.e[j] += v.e[j];
     });
 #pragma unroll
-    for (int j = 0; j < kWidth; ++j) sum.v[j] *= scale;
+    for (int j = 0; j < kWidth; ++j) sum.e[j] *= scale;
     store(y + place.at, sum);
   }
 }
@@ -216,7 +216,7 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
       },
       [&](int k) {
 #pragma unroll
-        for (int j = 0; j < kWidth; ++j) sum[k].v[j] += winner[k][j] == tap[k] ? g[k].v[j] : 0.0f;
+        for (int j = 0; j < kWidth; ++j) sum[k].e[j] += winner[k][j] == tap[k] ? g[k].e[j] : 0.0f;
       });
   store_rows(t, place, sum, dx);
 }
@@ -237,12 +237,12 @@ __global__ void __launch_bounds__(kPoolThreads, 2)
       },
       [&](int k) {
 #pragma unroll
-        for (int j = 0; j < kWidth; ++j) sum[k].v[j] += g[k].v[j];
+        for (int j = 0; j < kWidth; ++j) sum[k].e[j] += g[k].e[j];
       });
 #pragma unroll
   for (int k = 0; k < kPoolRows; ++k)
 #pragma unroll
-    for (int j = 0; j < kWidth; ++j) sum[k].v[j] *= scale;
+    for (int j = 0; j < kWidth; ++j) sum[k].e[j] *= scale;
   store_rows(t, place, sum, dx);
 }
 

@@ -13,7 +13,7 @@
 #include <cmath>
 
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/quad.h"
+#include "kernels/cuda/pack.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
