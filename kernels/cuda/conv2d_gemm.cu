@@ -62,15 +62,15 @@ struct GatherPlan {
 
 // What a column adds to a row's place in the image, and its place in the filter of output 0.
 struct alignas(16) ColumnShift {
-  int h, w;  // h = kNowhere beyond the last column, and for a channel that the filter has not
+  int h, w;  // h = kNowhere beyond the last column and for a channel that the filter has not
   int offset;
   int filter;
 };
 
 __device__ inline ColumnShift shift_of(const GatherConv& g, const Tap& a) {
-  if (a.r >= g.r || a.c >= g.filter_c) return {kNowhere, 0, 0, 0};
+  const bool exists = a.r < g.r && a.c < g.filter_c;
   const int h = a.r * g.step_h, w = a.s * g.step_w;
-  return {h, w, (h * g.w + w) * g.c + a.c,
+  return {exists ? h : kNowhere, w, (h * g.w + w) * g.c + a.c,
           a.r * static_cast<int>(g.w_r) + a.s * static_cast<int>(g.w_s) +
               a.c * static_cast<int>(g.w_c)};
 }
@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(BM* BN / 64, 384 / (BM * BN / 64))
       const ColumnShift shift = load_record(shifts[buffer][place(column)]);
       copy_or_zero(&filters[buffer][column * kStride + output],
                    w + shift.filter + first_output + output,
-                   shift.h != kNowhere && first_output + output < g.k);
+                   (shift.h != kNowhere) & (first_output + output < g.k));
     }
   };
 

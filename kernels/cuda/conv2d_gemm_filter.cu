@@ -176,11 +176,12 @@ __global__ void conv2d_add_filter_slices(int size, int outputs, int c, int parti
                                          float* __restrict__ dw, float* __restrict__ dbias) {
   const int i = (static_cast<int>(blockIdx.x * blockDim.x) + static_cast<int>(threadIdx.x)) * V;
   if (i >= size + (dbias ? outputs : 0)) return;
-  const int row = min_of(i, size) / c, column = i - row * c;
-  const float* from = partial + static_cast<Index>(row) * partial_c + column;
+  // Rows that are padded put element i further back; with V = 4 none are.
+  const int at = V == 4 ? i : i + min_of(i, size) / c * (partial_c - c);
   float sum[V] = {};
 #pragma unroll 8
-  for (int slice = 0; slice < slices; ++slice, from += slice_size) {
+  for (int slice = 0; slice < slices; ++slice) {
+    const float* const from = partial + slice * slice_size + at;
     if constexpr (V == 4) {
       const float4 v = load4(from);
       sum[0] += v.x, sum[1] += v.y, sum[2] += v.z, sum[3] += v.w;

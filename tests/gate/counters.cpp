@@ -1,6 +1,6 @@
 // The gate over what the kernels move: the CUDA kernels on the emulator's counting build, at the
-// layers of TinyVGG (10 and 64 hidden units, a 64 x 64 input) and of ResNet-18 (a 128 x 128 input)
-// at batch 1. Prints a table; exit 1 where a kernel breaks a limit.
+// layers of TinyVGG (10 and 64 hidden units, a 64 x 64 input) and of ResNet-18 (a 128 x 128 input),
+// and one whose channels are padded, at batch 1. Prints a table; exit 1 where a kernel breaks a limit.
 //
 // What is compared, per problem:
 //
@@ -232,7 +232,8 @@ std::vector<Problem> all_problems() {
     add_conv(problems, model + " classifier", {1, 1, 1, 16 * 16 * h, 10, 1, 1});
   }
   const std::string model = "ResNet-18 ";
-  add_conv(problems, model + "conv1", {1, 128, 128, 1, 64, 7, 7, 2, 2, 3, 3});
+  for (const Index c : {Index{1}, Index{3}})
+    add_conv(problems, model + "conv1", {1, 128, 128, c, 64, 7, 7, 2, 2, 3, 3});
   Index size = 32, channels = 64;
   add_conv(problems, model + "layer1", {1, size, size, 64, 64, 3, 3, 1, 1, 1, 1});
   for (int layer = 2; layer <= 4; ++layer, size /= 2, channels *= 2) {
@@ -243,6 +244,7 @@ std::vector<Problem> all_problems() {
     add_conv(problems, name, {1, half, half, k, k, 3, 3, 1, 1, 1, 1});
   }
   add_conv(problems, model + "fc", {1, 1, 1, 512, 9, 1, 1});
+  add_conv(problems, "channels in no fours", {1, 32, 32, 33, 33, 3, 3, 1, 1, 1, 1});
   add_elementwise(problems, 64 * 64 * 10);
   add_elementwise(problems, 32 * 32 * 64 + 3);
   for (const Index c : {64, 128, 256, 512}) add_batch_norm(problems, 65536 / c, c, c == 64);
