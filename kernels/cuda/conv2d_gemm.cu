@@ -9,7 +9,7 @@
 // threads, each 8 x 8 of it in registers: rows ty + BM/8 i, outputs 4 tx and BN/2 + 4 tx and the
 // three after each. It goes through the columns in steps of 16 with two buffers in shared memory:
 // while one is multiplied, the next step is on its way to the other, so a step costs one barrier.
-// A step is 1024 FFMA and 64 LDS.128 a thread; 78 to 84 % of the loop's instructions are FFMA
+// A step is 1024 FFMA and 64 LDS.128 a thread; 79 to 85 % of the loop's instructions are FFMA
 // (sm_75 to sm_120).
 //
 // Addresses. What depends on the row alone (where its window begins) is computed once a block, what
