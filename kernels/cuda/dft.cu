@@ -15,9 +15,9 @@
 // Even and odd bins are neighbouring blocks, so that the halves of a sector that they write meet in
 // the L2 cache.
 //
-// Accuracy: 32 terms are summed at a time and these sums to a total, which keeps the error small for
-// long frames too. Measured on the emulator against float64, as a part of the frame's largest |X|,
-// for noise and sines: at most 2.7e-7 for 20 lengths from 6 to 3000, 4.4e-7 for 12000 (fft.h:
+// Accuracy: 32 terms are summed at a time and these sums to a total, which keeps the error small
+// for long frames too. Measured on the emulator against float64, as a part of the frame's largest
+// |X|, for noise and sines: at most 2.7e-7 for 20 lengths from 6 to 3000, 4.4e-7 for 12000 (fft.h:
 // 2.2e-7 for 128 to 8192).
 //
 // N^2 / 4 fused multiply-adds a frame (40 thousand for N = 400, as many FLOPs twice) at 32 for 6

@@ -1,6 +1,7 @@
 // The gate over what the kernels move: the CUDA kernels on the emulator's counting build, at the
 // layers of TinyVGG (10 and 64 hidden units, a 64 x 64 input) and of ResNet-18 (a 128 x 128 input),
-// and one whose channels are padded, at batch 1. Prints a table; exit 1 where a kernel breaks a limit.
+// and one whose channels are padded, at batch 1. Prints a table; exit 1 where a kernel breaks a
+// limit.
 //
 // What is compared, per problem:
 //
