@@ -10,6 +10,9 @@ The peer's time is that of its better layout, once with glibc's malloc as it is 
 told to keep its memory. Rows whose peer is not installed say so. Each thread count is the same for
 both sides. --python names the interpreter that has the peers (repeat it for several; the fastest
 counts).
+
+Times are the best of all calls, which other work on the machine disturbs least; --statistic median
+takes medians instead (over the calls of a process, then over the rounds).
 """
 
 import argparse
@@ -38,6 +41,16 @@ def line(work, threads, ours, peer, default, tuned, wanted, memory=""):
         f" {memory} |",
         flush=True,
     )
+
+
+def milliseconds(row, args):
+    """Of a row of etude-bench."""
+    return row["median_us" if args.statistic == "median" else "min_us"] / 1e3
+
+
+def speed_of_light(row, args):
+    """Percent."""
+    return 100 * row["speed_of_light"] * row["median_us"] / 1e3 / milliseconds(row, args)
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -78,15 +91,15 @@ def model_row(work, args, threads):
     ratio, memory, texts = {}, "", []
     for malloc in MALLOCS:
         peers = {label: row for label, row in rows.items() if malloc in label}
-        label, best = min(peers.items(), key=lambda item: item[1]["median_ms"])
-        ratio[malloc] = best["median_ms"] / ours["median_ms"]
-        texts.append(f"{best['median_ms']:.1f} ({label.split()[1].strip(',')})")
+        label, best = min(peers.items(), key=lambda item: item[1][args.statistic + "_ms"])
+        ratio[malloc] = best[args.statistic + "_ms"] / ours[args.statistic + "_ms"]
+        texts.append(f"{best[args.statistic + '_ms']:.1f} ({label.split()[1].strip(',')})")
         if malloc == "default malloc":
             memory = f"{ours['peak_rise_mb']:.0f} / {best['peak_rise_mb']:.0f} MB"
     line(
         work,
         threads,
-        f"{ours['median_ms']:.1f} ms",
+        f"{ours[args.statistic + '_ms']:.1f} ms",
         "PyTorch " + " / ".join(texts) + " ms",
         *ratio.values(),
         wanted,
@@ -115,11 +128,15 @@ def mel_row(args, threads):
                 command = [python, PEERS, "mel", "--library", library, *common]
                 everyone.append(Contestant(f"{library}, {malloc}, {python}", command, environment))
     rows = compete(everyone, threads, args.rounds)
-    mine = rows["etude"]["median_ms"]
+    mine = rows["etude"][args.statistic + "_ms"]
     for library, wanted in (("torchaudio", "12 / 6"), ("librosa", "")):
         best = [
             min(
-                (r["median_ms"] for who, r in rows.items() if who.startswith(f"{library}, {m}")),
+                (
+                    r[args.statistic + "_ms"]
+                    for who, r in rows.items()
+                    if who.startswith(f"{library}, {m}")
+                ),
                 default=None,
             )
             for m in MALLOCS
@@ -154,7 +171,7 @@ def fft_row(args, threads):
         [args.bench, "--problem", "rfft", "--providers", "etude:cpu,fftw", "--cache", "warm"],
         threads,
     )
-    times = {r["provider"]: r["median_us"] / 1e3 for r in rows}
+    times = {r["provider"]: milliseconds(r, args) for r in rows}
     ratio = times["fftw"] / times["etude:cpu"]
     line(
         "rfft of 2048, batched",
@@ -186,7 +203,7 @@ def layer_rows(args, threads):
         name = f"3x3, {channels} channels, 16x{height}x{width}" + (
             ", stride 2" if stride == 2 else ""
         )
-        share = {r["kernel"]: 100 * r["speed_of_light"] for r in direct}
+        share = {r["kernel"]: speed_of_light(r, args) for r in direct}
         text = " / ".join(f"{share[k]:.0f}" for k in share)
         wanted = "75 %" if stride == 2 else "85 / 80 %" if channels != "512" else "85 / 65 %"
         line(
@@ -199,7 +216,7 @@ def layer_rows(args, threads):
             wanted,
         )
         for kernel in share:
-            times = {r["provider"]: r["median_us"] / 1e3 for r in chosen if r["kernel"] == kernel}
+            times = {r["provider"]: milliseconds(r, args) for r in chosen if r["kernel"] == kernel}
             line(
                 f"{name}, {kernel.removeprefix('conv2d_')}",
                 threads,
@@ -225,10 +242,10 @@ def threads_rows(args, _):
         line(
             work,
             "2 / 1",
-            f"{two['median_us'] / 1e3:.2f} ms",
-            f"itself on one thread {one['median_us'] / 1e3:.2f} ms;"
-            f" {100 * two['speed_of_light']:.0f} % of the {two['bound']} peak of two",
-            one["median_us"] / two["median_us"],
+            f"{milliseconds(two, args):.2f} ms",
+            f"itself on one thread {milliseconds(one, args):.2f} ms;"
+            f" {speed_of_light(two, args):.0f} % of the {two['bound']} peak of two",
+            milliseconds(one, args) / milliseconds(two, args),
             None,
             wanted,
         )
@@ -245,6 +262,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3, help="measured steps of a model a process")
     parser.add_argument("--python", action="append", help="default: /usr/bin/python3")
+    parser.add_argument("--statistic", choices=("best", "median"), default="best")
     parser.add_argument("--direct", default="gather", help="ETUDE_CONV_CPU for direct kernels")
     args = parser.parse_args()
     args.python = args.python or ["/usr/bin/python3"]
