@@ -224,8 +224,8 @@ std::unique_ptr<Runner> make(const Problem& problem, const Inputs& inputs, int s
       Plan plan = conv ? conv2d(problem, plain) : max_pool2d(problem, plain, inputs);
       OnednnRunner runner(plan, inputs, 1);
       runner.call(0);
-      double seconds = runner.time(0, 1)[0];
-      for (int i = 0; i < 2; ++i) seconds = std::min(seconds, runner.time(0, 1)[0]);
+      double seconds = runner.time(0, 1).wall[0];
+      for (int i = 0; i < 2; ++i) seconds = std::min(seconds, runner.time(0, 1).wall[0]);
       if (best && seconds >= least) continue;
       least = seconds;
       best = std::move(plan);

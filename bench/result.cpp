@@ -30,6 +30,7 @@ Json columns(const Result& r) {
   put("median_us", timed ? 1e6 * r.median() : kUnknown);
   put("min_us", timed ? 1e6 * r.quantile(0) : kUnknown);
   put("p95_us", timed ? 1e6 * r.quantile(0.95) : kUnknown);
+  put("cpu_us", 1e6 * quantile(r.processor, 0.5));
   put("gflops", timed && r.flops > 0 ? 1e-9 * r.rate(r.flops) : kUnknown);
   put("gbytes", timed && r.bytes > 0 ? 1e-9 * r.rate(r.bytes) : kUnknown);
   put("items_per_second", timed && r.items > 0 ? r.rate(r.items) : kUnknown);
@@ -60,15 +61,16 @@ std::string cell(const Json& value) {
 
 }  // namespace
 
-double Result::quantile(double q) const {
-  if (seconds.empty()) return kUnknown;
-  std::vector<double> sorted = seconds;
-  std::sort(sorted.begin(), sorted.end());
-  const double at = q * static_cast<double>(sorted.size() - 1);
+double quantile(std::vector<double> samples, double q) {
+  if (samples.empty()) return kUnknown;
+  std::sort(samples.begin(), samples.end());
+  const double at = q * static_cast<double>(samples.size() - 1);
   const auto below = static_cast<std::size_t>(at);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+  const std::size_t above = std::min(below + 1, samples.size() - 1);
+  return samples[below] + (at - static_cast<double>(below)) * (samples[above] - samples[below]);
 }
+
+double Result::quantile(double q) const { return bench::quantile(seconds, q); }
 
 double Result::least_seconds() const {
   return std::max(machine.flops > 0 ? flops / machine.flops : 0,
@@ -107,10 +109,10 @@ std::string duration(double seconds) {
 
 std::string table_header() {
   return fmt::format(
-      "{:<56} {:<11} {:>3} {:<4} {:>10} {:>10} {:>10} {:>8} {:>7} {:>7} {:<7} {:>5} "
+      "{:<56} {:<11} {:>3} {:<4} {:>10} {:>10} {:>10} {:>10} {:>8} {:>7} {:>7} {:<7} {:>5} "
       "{:>7} {:>8} {:<4}\n",
-      "row", "provider", "thr", "", "median", "min", "p95", "GFLOP/s", "GB/s", "flop/B", "bound",
-      "%SOL", "vs best", "error", "bits");
+      "row", "provider", "thr", "", "median", "min", "p95", "cpu", "GFLOP/s", "GB/s", "flop/B",
+      "bound", "%SOL", "vs best", "error", "bits");
 }
 
 std::string table_row(const Result& r) {
@@ -123,8 +125,9 @@ std::string table_row(const Result& r) {
                      "wavefronts, {:.1f} lanes; {}\n",
                      r.counted->traffic(r.bytes), r.counted->loads(), r.counted->waves(),
                      r.counted->lanes, r.note);
-  row += fmt::format("{:>3} {:<4} {:>10} {:>10} {:>10} ", r.threads, r.cache, duration(r.median()),
-                     duration(r.quantile(0)), duration(r.quantile(0.95)));
+  row += fmt::format("{:>3} {:<4} {:>10} {:>10} {:>10} {:>10} ", r.threads, r.cache,
+                     duration(r.median()), duration(r.quantile(0)), duration(r.quantile(0.95)),
+                     duration(quantile(r.processor, 0.5)));
   const bool bounded = r.least_seconds() > 0;
   row += fmt::format("{:>8} {:>7} {:>7} {:<7} {:>5} {:>7} ",
                      number(r.flops > 0 ? 1e-9 * r.rate(r.flops) : kUnknown, "{:.1f}"),

@@ -23,7 +23,8 @@ struct Result {
   bool gpu = false;
   Machine machine{};  // what the row is given in percent of
 
-  std::vector<double> seconds;  // a call each
+  std::vector<double> seconds;    // a call each
+  std::vector<double> processor;  // the same in processor time of all threads; not of a GPU
   double flops = 0, bytes = 0, items = 0;
   std::string unit;
   std::size_t workspace = 0;
@@ -33,7 +34,6 @@ struct Result {
   std::optional<Counters> counted;  // etude:simt: no time
   std::string failure;              // why there is nothing
 
-  // q of 0 ... 1, linear between samples.
   double quantile(double q) const;
   double median() const { return quantile(0.5); }
   double rate(double amount) const { return amount / median(); }  // a second
@@ -43,6 +43,9 @@ struct Result {
   bool memory_bound() const;
   double speed_of_light() const { return least_seconds() / median(); }
 };
+
+// q of 0 ... 1, linear between samples; NaN where there are none.
+double quantile(std::vector<double> samples, double q);
 
 // Larger errors are no rounding: the row is marked, and the program's exit status is 1.
 inline constexpr double kWrong = 1e-4;

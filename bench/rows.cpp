@@ -77,13 +77,16 @@ void measure(benchmark::State& state, Row& row) {
     prepare(row);
     Prepared& p = prepared();
     for (auto _ : state) {
-      const std::vector<double> seconds = p.runner->time(p.next, p.sets);
+      const Times times = p.runner->time(p.next, p.sets);
+      const std::vector<double>& seconds = times.wall;
       p.next = static_cast<int>((static_cast<std::size_t>(p.next) + seconds.size()) %
                                 static_cast<std::size_t>(p.sets));
       double sum = 0;
       for (const double s : seconds) sum += s;
       state.SetIterationTime(sum / static_cast<double>(seconds.size()));
       row.result.seconds.insert(row.result.seconds.end(), seconds.begin(), seconds.end());
+      row.result.processor.insert(row.result.processor.end(), times.processor.begin(),
+                                  times.processor.end());
     }
     const Result& r = row.result;
     state.counters["median_us"] = 1e6 * r.median();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 
 #include "engine/random.h"
 #include "kernels/timing.h"
@@ -63,7 +64,7 @@ class TensorRunner final : public Runner {
     kernels_for<float>(device_).fill(current_stream(device_), y.size(), -7, y.data<float>());
   }
 
-  std::vector<double> time(int set, int sets) override {
+  Times time(int set, int sets) override {
     if (device_.kind != DeviceKind::cuda) return Runner::time(set, sets);
     std::vector<double> seconds =
         time_calls(kernels_for<float>(device_), current_stream(device_), 20, [&] {
@@ -71,7 +72,7 @@ class TensorRunner final : public Runner {
           set = (set + 1) % sets;
         });
     for (double& s : seconds) s *= 1e-3;
-    return seconds;
+    return {std::move(seconds), {}};
   }
 
   Device device() const override { return device_; }
@@ -86,10 +87,12 @@ class TensorRunner final : public Runner {
 
 }  // namespace
 
-std::vector<double> Runner::time(int set, int) {
+Times Runner::time(int set, int) {
+  const std::clock_t processor = std::clock();
   const auto start = std::chrono::steady_clock::now();
   call(set);
-  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
+  return {{wall.count()}, {static_cast<double>(std::clock() - processor) / CLOCKS_PER_SEC}};
 }
 
 Tensor random_tensor(Shape shape) {

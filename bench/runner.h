@@ -23,6 +23,12 @@ Inputs reduce_inputs(const Problem& whole, const Problem& part, const Inputs& in
 std::vector<float> leading_block(const Operand& whole, const Operand& part,
                                  const std::vector<float>& values);
 
+// Seconds, a call each.
+struct Times {
+  std::vector<double> wall;
+  std::vector<double> processor;  // of all threads; not of a GPU's calls
+};
+
 // A problem in several sets of buffers with the same numbers: calls that go through all of the sets
 // find nothing of their own in the caches.
 class Runner {
@@ -31,9 +37,9 @@ class Runner {
   virtual void call(int set) = 0;
   virtual std::vector<float> output(int set) = 0;  // NHWC, KRSC; empty: nothing to compare
   virtual void spoil(int) {}                       // fills the output with other numbers
-  // Seconds of each of some calls, the first on `set`: one by the clock, or on a GPU several by
-  // events, since a single one is mostly gaps.
-  virtual std::vector<double> time(int set, int sets);
+  // Of some calls, the first on `set`: one by the clock, or on a GPU several by events, since a
+  // single one is mostly gaps.
+  virtual Times time(int set, int sets);
   virtual Device device() const { return cpu_device; }
   std::size_t workspace = 0;  // bytes beside inputs and outputs
   double flops = 0;           // of a call, where the problem does not say (whole models)

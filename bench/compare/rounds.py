@@ -55,8 +55,8 @@ def bench_rows(command, threads, environment={}):
 def run(contestant, threads):
     if contestant.is_bench:
         row = bench_rows(contestant.command, threads, contestant.environment)[0]
-        best = row["min_us"] / 1e3
-        return {"median_ms": row["median_us"] / 1e3, "min_ms": best, "cpu_ms": best}
+        names = {"median_ms": "median_us", "min_ms": "min_us", "cpu_ms": "cpu_us"}
+        return {name: row[column] / 1e3 for name, column in names.items()}
     process = subprocess.run(
         contestant.command,
         env=environment_for(threads, contestant.environment),
