@@ -11,6 +11,10 @@ std::size_t conv2d_forward_workspace(const Conv2dShape& p) {
       break;
     case ConvAlgorithm::planar:
       return planar_forward_workspace(p);
+    case ConvAlgorithm::winograd2:
+      return winograd_forward_workspace<2>(p);
+    case ConvAlgorithm::winograd4:
+      return winograd_forward_workspace<4>(p);
   }
   return gather_forward_workspace(p);
 }
@@ -22,6 +26,10 @@ void conv2d_forward(Stream, const Conv2dShape& p, const float* x, const float* w
       return gather_forward(p, x, w, bias, relu, y, work);
     case ConvAlgorithm::planar:
       return planar_forward(p, x, w, bias, relu, y, work);
+    case ConvAlgorithm::winograd2:
+      return winograd_forward<2>(p, x, w, bias, relu, y, work);
+    case ConvAlgorithm::winograd4:
+      return winograd_forward<4>(p, x, w, bias, relu, y, work);
   }
 }
 
@@ -31,6 +39,10 @@ std::size_t conv2d_backward_data_workspace(const Conv2dShape& p) {
       break;
     case ConvAlgorithm::planar:
       return planar_backward_data_workspace(p);
+    case ConvAlgorithm::winograd2:
+      return winograd_backward_data_workspace<2>(p);
+    case ConvAlgorithm::winograd4:
+      return winograd_backward_data_workspace<4>(p);
   }
   return gather_backward_data_workspace(p);
 }
@@ -42,6 +54,10 @@ void conv2d_backward_data(Stream, const Conv2dShape& p, const float* dy, const f
       return gather_backward_data(p, dy, w, dx, work);
     case ConvAlgorithm::planar:
       return planar_backward_data(p, dy, w, dx, work);
+    case ConvAlgorithm::winograd2:
+      return winograd_backward_data<2>(p, dy, w, dx, work);
+    case ConvAlgorithm::winograd4:
+      return winograd_backward_data<4>(p, dy, w, dx, work);
   }
 }
 
@@ -51,6 +67,10 @@ std::size_t conv2d_backward_filter_workspace(const Conv2dShape& p) {
       break;
     case ConvAlgorithm::planar:
       return planar_backward_filter_workspace(p);
+    case ConvAlgorithm::winograd2:
+      return winograd_backward_filter_workspace<2>(p);
+    case ConvAlgorithm::winograd4:
+      return winograd_backward_filter_workspace<4>(p);
   }
   return gather_backward_filter_workspace(p);
 }
@@ -62,6 +82,10 @@ void conv2d_backward_filter(Stream, const Conv2dShape& p, const float* x, const 
       return gather_backward_filter(p, x, dy, dw, dbias, work);
     case ConvAlgorithm::planar:
       return planar_backward_filter(p, x, dy, dw, dbias, work);
+    case ConvAlgorithm::winograd2:
+      return winograd_backward_filter<2>(p, x, dy, dw, dbias, work);
+    case ConvAlgorithm::winograd4:
+      return winograd_backward_filter<4>(p, x, dy, dw, dbias, work);
   }
 }
 

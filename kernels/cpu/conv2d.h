@@ -28,4 +28,22 @@ std::size_t planar_backward_filter_workspace(const Conv2dShape& p);
 void planar_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
                             float* dbias, void* work);
 
+// Winograd's algorithm with tiles of M x M outputs, M = 2 or 4: 3 x 3, stride 1, dilation 1
+// (winograd.cpp, winograd_filter.cpp).
+template <int M>
+std::size_t winograd_forward_workspace(const Conv2dShape& p);
+template <int M>
+void winograd_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
+                      bool relu, float* y, void* work);
+template <int M>
+std::size_t winograd_backward_data_workspace(const Conv2dShape& p);
+template <int M>
+void winograd_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
+                            void* work);
+template <int M>
+std::size_t winograd_backward_filter_workspace(const Conv2dShape& p);
+template <int M>
+void winograd_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
+                              float* dbias, void* work);
+
 }  // namespace etude::ETUDE_BACKEND

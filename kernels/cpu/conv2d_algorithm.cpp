@@ -14,7 +14,10 @@ struct Name {
   ConvAlgorithm algorithm;
   const char* text;
 };
-constexpr Name names[] = {{ConvAlgorithm::gather, "gather"}, {ConvAlgorithm::planar, "planar"}};
+constexpr Name names[] = {{ConvAlgorithm::gather, "gather"},
+                          {ConvAlgorithm::planar, "planar"},
+                          {ConvAlgorithm::winograd2, "winograd2"},
+                          {ConvAlgorithm::winograd4, "winograd4"}};
 
 // ETUDE_CONV_CPU, read once.
 std::optional<ConvAlgorithm> preferred() {
@@ -40,6 +43,10 @@ bool applies(ConvAlgorithm algorithm, const Conv2dShape& p, ConvPass) {
     case ConvAlgorithm::planar:
       return p.r == 3 && p.s == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
              p.dilation_w == 1 && p.c > 0 && p.c <= 32 && p.k > 0 && p.k <= 32;
+    case ConvAlgorithm::winograd2:
+    case ConvAlgorithm::winograd4:
+      return p.r == 3 && p.s == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
+             p.dilation_w == 1;
   }
   return false;
 }

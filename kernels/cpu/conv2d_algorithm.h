@@ -12,12 +12,14 @@ namespace etude {
 enum class ConvPass { forward, backward_data, backward_filter };
 
 enum class ConvAlgorithm {
-  gather,  // implicit matrix product (gather.h): every shape
-  planar,  // tiles of pixels as lanes (planar.h): few channels, 3x3, stride 1
+  gather,     // implicit matrix product (gather.h): every shape
+  planar,     // tiles of pixels as lanes (planar.h): few channels, 3x3, stride 1
+  winograd2,  // Winograd's F(2x2, 3x3) (winograd.h): 3x3, stride 1, dilation 1
+  winograd4,  // F(4x4, 3x3): likewise
 };
 
-// ETUDE_CONV_CPU=gather|planar prefers an algorithm wherever it applies; elsewhere, and without the
-// variable, the fastest as measured (README.md). ETUDE_LOG=kernels shows the answers.
+// ETUDE_CONV_CPU=gather|planar|winograd2|winograd4 prefers an algorithm: it is taken wherever it
+// applies, `gather` elsewhere. ETUDE_LOG=kernels shows the answers.
 ConvAlgorithm conv2d_algorithm(const Conv2dShape& p, ConvPass pass);
 
 }  // namespace etude

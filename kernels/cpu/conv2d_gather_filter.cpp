@@ -10,9 +10,9 @@
 //
 // FLOPs: 2 pixels K columns. Memory: x once (each column range gathers its own part), dy once for
 // each column range, `work` = slices x (dw + dbias). Deterministic: fixed slices, fixed order.
+#include "kernels/cpu/bias_gradient.h"
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/gather.h"
-#include "kernels/cpu/parallel.h"
 #include "kernels/cpu/product.h"
 
 namespace etude::ETUDE_BACKEND {
@@ -50,14 +50,6 @@ void pack_gradient(const float* dy, Index rows, Index K, Index first, Index coun
   if (k == count) return;
   for (Index m = 0; m < rows; ++m, packed += kTileRows)
     for (Index i = k; i < count; ++i) packed[i - k] = from[m * K + i];
-}
-
-void sum_rows(const float* dy, Index rows, Index K, bool accumulate, float* sum) {
-  for_each_vector(K, [&](Index k, auto access) {
-    Vec total{};
-    for (Index m = 0; m < rows; ++m) total += access.load(dy + m * K + k);
-    access.store(sum + k, accumulate ? access.load(sum + k) + total : total);
-  });
 }
 
 // One task: columns [begin, end), rows [first, last), into partial dw[k][dw_stride] and dbias.
@@ -133,13 +125,7 @@ void gather_backward_filter(const Conv2dShape& p, const float* x, const float* d
       for (Index k = part * 8; k < min_of(p.k, part * 8 + 8); ++k)
         merge_row(g, p, plan, partial, k, dw + k * p.r * p.s * p.c);
     });
-  if (dbias)
-    for_each_vector(p.k, [&](Index k, auto access) {
-      Vec total{};
-      for (Index slice = 0; slice < plan.slices; ++slice)
-        total += access.load(bias_partial + slice * p.k + k);
-      access.store(dbias + k, total);
-    });
+  if (dbias) sum_slices(bias_partial, plan.slices, p.k, dbias);
 }
 
 }  // namespace etude::ETUDE_BACKEND

@@ -1,4 +1,4 @@
-// Both products are one loop: load the vectors of a row of b, broadcast the scalars of a, multiply
+// All products are one loop: load the vectors of a row of b, broadcast the scalars of a, multiply
 // and add into Rows x Vectors accumulators that never leave the registers. All strides are
 // constants, so that every operand is a displacement from two running pointers.
 #include "kernels/cpu/product.h"
@@ -8,11 +8,17 @@
 namespace etude::ETUDE_BACKEND {
 namespace {
 
-// Accumulators of one tile; a[i AStride + l AStep], b[l BStep + v kLanes].
+template <int Rows, int Vectors>
+ETUDE_INLINE void clear(Vec (&acc)[Rows][Vectors]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) acc[i][v] = Vec{};
+}
+
+// Adds to the accumulators of one tile; a[i AStride + l AStep], b[l BStep + v kLanes].
 template <int Rows, int Vectors, Index AStride, Index AStep, Index BStep>
 ETUDE_INLINE void multiply(Index depth, const float* a, const float* b, Vec (&acc)[Rows][Vectors]) {
-  for (int i = 0; i < Rows; ++i)
-    for (int v = 0; v < Vectors; ++v) acc[i][v] = Vec{};
   for (Index l = 0; l < depth; ++l, a += AStep, b += BStep) {
     Vec bv[Vectors];
     for (int v = 0; v < Vectors; ++v) bv[v] = load(b + v * kLanes);
@@ -28,6 +34,7 @@ ETUDE_INLINE void multiply(Index depth, const float* a, const float* b, Vec (&ac
 template <int Rows, int Vectors>
 void panel_tile(const PanelProduct& t) {
   Vec acc[Rows][Vectors];
+  clear(acc);
   multiply<Rows, Vectors, kBlockStride, 1, Vectors * kLanes>(t.depth, t.a, t.b, acc);
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) {
@@ -53,6 +60,7 @@ void panel_tile(const PanelProduct& t) {
 template <int Rows, int Vectors>
 void outer_tile(const OuterProduct& t) {
   Vec acc[Rows][Vectors];
+  clear(acc);
   multiply<Rows, Vectors, 1, kTileRows, kBlockStride>(t.depth, t.a, t.b, acc);
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) {
@@ -71,8 +79,43 @@ void outer_tile(const OuterProduct& t) {
   }
 }
 
+template <int Rows, int Vectors>
+ETUDE_INLINE void write_rows(const Vec (&acc)[Rows][Vectors], float* y, Index stride,
+                             bool accumulate) {
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      float* const to = y + i * stride + v * kLanes;
+      store(to, accumulate ? load(to) + acc[i][v] : acc[i][v]);
+    }
+}
+
+template <int Rows, int Vectors>
+void run_tile(const RunProduct& t) {
+  Vec acc[Rows][Vectors];
+  clear(acc);
+  const float *a = t.a, *b = t.b;
+  for (Index depth = t.depth; depth > 0; depth -= kRun) {
+    multiply<Rows, Vectors, kRunStride, 1, Vectors * kLanes>(min_of(kRun, depth), a, b, acc);
+    a += t.a_run;
+    b += kRun * Vectors * kLanes;
+  }
+  write_rows(acc, t.y, Vectors * kLanes, t.accumulate);
+}
+
+template <int Rows, int Vectors>
+void run_outer_tile(const RunOuterProduct& t) {
+  Vec acc[Rows][Vectors];
+  clear(acc);
+  multiply<Rows, Vectors, 1, kRunStride, kRunStride>(t.depth, t.a, t.b, acc);
+  write_rows(acc, t.y, t.y_stride, t.accumulate);
+}
+
 using PanelTile = void (*)(const PanelProduct&);
 using OuterTile = void (*)(const OuterProduct&);
+using RunTile = void (*)(const RunProduct&);
+using RunOuterTile = void (*)(const RunOuterProduct&);
 
 // tiles[vectors - 1][rows - 1]
 template <int... I>
@@ -87,6 +130,17 @@ void call_outer(std::integer_sequence<int, I...>, Index rows, const OuterProduct
                                                     {outer_tile<I + 1, 2>...}};
   tiles[t.columns > kLanes][rows - 1](t);
 }
+template <int... I>
+void call_run(std::integer_sequence<int, I...>, Index rows, const RunProduct& t) {
+  static constexpr RunTile tiles[2][kTileRows] = {{run_tile<I + 1, 1>...}, {run_tile<I + 1, 2>...}};
+  tiles[t.vectors - 1][rows - 1](t);
+}
+template <int... I>
+void call_run_outer(std::integer_sequence<int, I...>, Index rows, const RunOuterProduct& t) {
+  static constexpr RunOuterTile tiles[2][kTileRows] = {{run_outer_tile<I + 1, 1>...},
+                                                       {run_outer_tile<I + 1, 2>...}};
+  tiles[t.vectors - 1][rows - 1](t);
+}
 
 }  // namespace
 
@@ -95,6 +149,12 @@ void panel_product(Index rows, const PanelProduct& t) {
 }
 void outer_product(Index rows, const OuterProduct& t) {
   call_outer(std::make_integer_sequence<int, kTileRows>{}, rows, t);
+}
+void run_product(Index rows, const RunProduct& t) {
+  call_run(std::make_integer_sequence<int, kTileRows>{}, rows, t);
+}
+void run_outer_product(Index rows, const RunOuterProduct& t) {
+  call_run_outer(std::make_integer_sequence<int, kTileRows>{}, rows, t);
 }
 
 }  // namespace etude::ETUDE_BACKEND

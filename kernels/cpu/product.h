@@ -40,4 +40,34 @@ struct OuterProduct {
 };
 void outer_product(Index rows, const OuterProduct& product);
 
+// The same two for operands that lie in runs of kRun channels, rows kRunStride floats apart.
+inline constexpr Index kRun = 64;
+inline constexpr Index kRunStride = kRun + 16;  // an odd number of cache lines, as kBlockStride
+
+// y[i width + j] (+)= sum over l < depth of a[l / kRun a_run + i kRunStride + l % kRun] b[l width +
+// j] for i < rows <= kTileRows and j < width, width = vectors kLanes, vectors <= kTileVectors.
+struct RunProduct {
+  Index depth;
+  const float* a;
+  Index a_run;
+  const float* b;
+  float* y;
+  int vectors;
+  bool accumulate;
+};
+void run_product(Index rows, const RunProduct& product);
+
+// y[i y_stride + j] (+)= sum over m < depth of a[m kRunStride + i] b[m kRunStride + j]
+// for i < rows <= kTileRows and j < vectors kLanes.
+struct RunOuterProduct {
+  Index depth;
+  const float* a;
+  const float* b;
+  float* y;
+  Index y_stride;
+  int vectors;
+  bool accumulate;
+};
+void run_outer_product(Index rows, const RunOuterProduct& product);
+
 }  // namespace etude::ETUDE_BACKEND
