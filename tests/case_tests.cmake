@@ -19,8 +19,8 @@ foreach(device cpu cuda)
     etude_case_test(${device}.${suite} etude-case-tests ${suite} ${device})
   endforeach()
 endforeach()
-# Each algorithm of the CPU convolution wherever it applies.
-foreach(algorithm gather planar)
+# Each algorithm of the CPU's convolutions on every shape that it can do, not only where it is chosen.
+foreach(algorithm gather planar winograd2 winograd4)
   foreach(suite agreement repeatability nan)
     etude_case_test(cpu.${algorithm}.${suite} etude-case-tests ${suite} cpu
       ENVIRONMENT "ETUDE_CONV_CPU=${algorithm};ETUDE_CASES=conv2d/")

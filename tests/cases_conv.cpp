@@ -156,6 +156,16 @@ std::vector<Case> conv_cases() {
       {{1, 4, 4, 17, 18, 3, 3}},
       {{2, 24, 24, 33, 33, 3, 3, 1, 1, 1, 1}, true, true},
       {{2, 20, 18, 1, 66, 5, 5, 2, 2, 2, 2}, true},  // a stem that the direct kernels leave
+      // Winograd on the CPU: tiles cut by the edge in each way, padding of 0, 2 and more than the
+      // filter reaches; many tiles, in chunks and not; more channels than a run, than a thread
+      // keeps.
+      {{1, 5, 6, 12, 20, 3, 3, 1, 1, 2, 2}, true, true},
+      {{1, 4, 7, 16, 8, 3, 3, 1, 1, 3, 0}, true},
+      {{2, 3, 9, 17, 16, 3, 3, 1, 1, 0, 2}},
+      {{2, 41, 43, 20, 36, 3, 3, 1, 1, 1, 1}, true, true},
+      {{2, 75, 76, 66, 3, 3, 3, 1, 1, 1, 1}},
+      {{1, 40, 39, 260, 4, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 48, 47, 260, 3, 3, 3, 1, 1, 1, 1}, true, true},
   };
   std::vector<Case> cases;
   for (const Problem& p : problems) cases.push_back(conv2d_case(p.shape, p.bias, p.relu));

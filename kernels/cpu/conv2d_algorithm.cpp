@@ -64,9 +64,60 @@ bool planar_pays(const Conv2dShape& p, ConvPass pass) {
   return pass != ConvPass::backward_filter || p.n * p.p() * p.q() >= enough_pixels;
 }
 
+// Taps of an axis that some output meets: the gather leaves the others out.
+Index live_taps(Index taps, Index outputs, Index source, Index stride, Index pad, Index dilation) {
+  Index live = 0;
+  for (Index t = 0; t < taps; ++t) {
+    const Index at = t * dilation - pad;
+    const Index first = at >= 0 ? 0 : (-at + stride - 1) / stride;  // the first output inside
+    if (first < outputs && first * stride + at < source) ++live;
+  }
+  return live;
+}
+
+// Estimated time of a pass for each pair of channels, in multiply-adds.
+double gather_cost(const Conv2dShape& p) {
+  return static_cast<double>(p.n * p.p() * p.q() *
+                             live_taps(p.r, p.p(), p.h, p.stride_h, p.pad_h, p.dilation_h) *
+                             live_taps(p.s, p.q(), p.w, p.stride_w, p.pad_w, p.dilation_w));
+}
+
+// A product for each of (m + 2)^2 elements of a tile; the transforms, which cost as much as some
+// multiply-adds an element, shared by all channels of the other side, or by all tiles. `overhead`
+// was fitted to measurements.
+double winograd_cost(const Conv2dShape& p, ConvPass pass, Index m) {
+  const bool backward = pass == ConvPass::backward_data;
+  const Index height = backward ? p.h : p.p(), width = backward ? p.w : p.q();
+  const auto elements = static_cast<double>((m + 2) * (m + 2));
+  const auto tiles = static_cast<double>(p.n * ((height + m - 1) / m) * ((width + m - 1) / m));
+  const double overhead = pass == ConvPass::backward_filter ? 12 : 8, of_a_filter = 5;
+  return elements *
+         (tiles * (1 + overhead / static_cast<double>(p.c) + overhead / static_cast<double>(p.k)) +
+          of_a_filter);
+}
+
+// Winograd's algorithm, or `gather` where it does not pay.
+ConvAlgorithm winograd_choice(const Conv2dShape& p, ConvPass pass) {
+  // A more exact algorithm has to lose by this factor.
+  constexpr double margin = 1.15;
+  // Shorter sums do not have rounding errors of their own that cover those of F(4x4, 3x3). For the
+  // filter gradient see planar_pays, too.
+  constexpr Index least_channels = 8, least_pixels = 256;
+  const Index summed = pass == ConvPass::backward_data ? p.k : p.c;
+  const bool filter = pass == ConvPass::backward_filter;
+  if (filter && p.n * p.p() * p.q() < least_pixels) return ConvAlgorithm::gather;
+  const double two = winograd_cost(p, pass, 2), four = winograd_cost(p, pass, 4);
+  const bool two_is_enough = (!filter && summed < least_channels) || two < margin * four;
+  if (gather_cost(p) < margin * (two_is_enough ? two : four)) return ConvAlgorithm::gather;
+  return two_is_enough ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
+}
+
 ConvAlgorithm fastest(const Conv2dShape& p, ConvPass pass) {
-  if (applies(ConvAlgorithm::planar, p, pass) && planar_pays(p, pass)) return ConvAlgorithm::planar;
-  return ConvAlgorithm::gather;
+  constexpr Index few_channels = 16;
+  if (!applies(ConvAlgorithm::winograd2, p, pass)) return ConvAlgorithm::gather;
+  const bool planar = applies(ConvAlgorithm::planar, p, pass) && planar_pays(p, pass);
+  if (planar && (p.c < few_channels || p.k < few_channels)) return ConvAlgorithm::planar;
+  return winograd_choice(p, pass);
 }
 
 void log_choice(const Conv2dShape& p, ConvPass pass, ConvAlgorithm algorithm) {
