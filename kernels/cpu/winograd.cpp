@@ -81,7 +81,8 @@ struct Plan {
   static constexpr Index kBlockFloats = 140 * 1024;
   static constexpr Index kBlockTiles = M == 2 ? 48 : 24;  // enough to read u at leisure
   static constexpr Index kGroupTiles = M == 2 ? 144 : 72;
-  static constexpr Index kPanelFloats = kElements * kRun * kPanelWidth;
+  static constexpr Index kPanelStep = kRun * kPanelWidth + 16;
+  static constexpr Index kPanelFloats = kElements * kPanelStep;
   static constexpr Index m_step(Index tiles) { return tiles * kPanelWidth + 16; }  // an odd line
   static constexpr Index kScratch = max_of(kBlockFloats + kElements * m_step(kBlockTiles),
                                            kPanelFloats + kElements * m_step(kGroupTiles));
@@ -252,7 +253,7 @@ void multiply_shared_tiles(const Problem& q, const Plan<M>& plan, float* work) {
       const int vectors = static_cast<int>(vectors_of(live));
       float* const u = scratch;
       float* const m = scratch + plan.kPanelFloats;
-      const Index u_step = kRun * vectors * kLanes, m_step = plan.m_step(plan.block);
+      const Index u_step = plan.kPanelStep, m_step = plan.m_step(plan.block);
       for (Index run = 0; run < runs; ++run) {
         const Index c = run * kRun, depth = min_of(kRun, C - c);
         transform_filters<M>(q.filters, k, live, c, depth, u, u_step);

@@ -22,7 +22,7 @@ namespace {
 template <int M>
 struct FilterPlan {
   static constexpr int kTile = Winograd<M>::kTile, kElements = kTile * kTile;
-  static constexpr Index kSharedFloats = 3 * 1024 * 1024;
+  static constexpr Index kSharedFloats = 3 * 512 * 1024;
   static constexpr Index kTileStep = 16;  // tiles transformed by an item
 
   TileGrid grid;
