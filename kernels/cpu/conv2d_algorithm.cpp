@@ -37,16 +37,16 @@ std::optional<ConvAlgorithm> preferred() {
 
 // Whether an algorithm can compute the pass at all.
 bool applies(ConvAlgorithm algorithm, const Conv2dShape& p, ConvPass) {
+  const bool plain3x3 = p.r == 3 && p.s == 3 && p.stride_h == 1 && p.stride_w == 1 &&
+                        p.dilation_h == 1 && p.dilation_w == 1;
   switch (algorithm) {
     case ConvAlgorithm::gather:
       return true;
     case ConvAlgorithm::planar:
-      return p.r == 3 && p.s == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
-             p.dilation_w == 1 && p.c > 0 && p.c <= 32 && p.k > 0 && p.k <= 32;
+      return plain3x3 && p.c > 0 && p.c <= 32 && p.k > 0 && p.k <= 32;
     case ConvAlgorithm::winograd2:
     case ConvAlgorithm::winograd4:
-      return p.r == 3 && p.s == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
-             p.dilation_w == 1;
+      return plain3x3;
   }
   return false;
 }
