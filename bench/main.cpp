@@ -51,12 +51,27 @@ void write_file(const std::string& path, const std::string& text) {
   fmt::print(stderr, "wrote {}\n", path);
 }
 
-std::string processor() {
+// A line of /proc/cpuinfo, of the first processor; "" where there is none.
+std::string cpuinfo(const std::string& key) {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name") && line.find(':') != std::string::npos)
-      return line.substr(line.find(':') + 2);
-  return "unknown processor";
+    if (line.starts_with(key) && line.find(": ") != std::string::npos)
+      return line.substr(line.find(": ") + 2);
+  return {};
+}
+
+// What may explain a number later.
+Json describe_machine() {
+  Json context = {{"processor", cpuinfo("model name")},
+                  {"clock", cpuinfo("cpu MHz") + " MHz now"},
+                  {"isa", chosen_isa()},
+                  {"compiler", __VERSION__}};
+  double load = 0;
+  if (getloadavg(&load, 1) == 1)
+    context["load"] =
+        fmt::format("{:.1f}{}", load,
+                    load > 0.5 ? ": other work on this machine disturbs wall-clock times" : "");
+  return context;
 }
 
 std::vector<SuiteRow> selected_problems(const Options& options, std::vector<std::string>& rest) {
@@ -150,7 +165,7 @@ int run_suites(const Options& options, std::vector<std::string> rest, const char
   rows.caches = options.caches;
   rows.seconds = options.seconds;
   rows.threads = options.threads.empty() ? std::vector<int>{num_threads()} : options.threads;
-  Json context = {{"processor", processor()}, {"isa", chosen_isa()}};
+  Json context = describe_machine();
   const auto peaks = [&](const std::string& key, const Machine& m) {
     context[key] = fmt::format("{:.1f} GFLOP/s of multiply-adds, {:.1f} GB/s of copies, measured",
                                1e-9 * m.flops, 1e-9 * m.bytes_per_second);

@@ -52,17 +52,17 @@ std::string kernel_rows(const std::vector<Result>& results) {
     Cells row = {r.suite + "/" + r.name + "/" + r.kernel, r.provider};
     if (r.failure.empty()) {
       const bool bounded = r.least_seconds() > 0;
-      row.insert(
-          row.end(),
-          {std::to_string(r.threads), r.cache, duration(r.median()), duration(r.quantile(0)),
-           duration(r.quantile(0.95)), number(r.flops > 0 ? 1e-9 * r.rate(r.flops) : kUnknown, 1),
-           number(r.bytes > 0 ? 1e-9 * r.rate(r.bytes) : kUnknown, 1),
-           bounded ? (r.memory_bound() ? "memory" : "compute") : "",
-           number(bounded ? 100 * r.speed_of_light() : kUnknown, 0), number(r.versus, 2),
-           std::isfinite(r.error) ? fmt::format("{:.0e}", r.error) : "",
-           !r.repeats   ? ""
-           : *r.repeats ? "same"
-                        : "vary"});
+      row.insert(row.end(),
+                 {std::to_string(r.threads), r.cache, duration(r.median()), duration(r.quantile(0)),
+                  duration(r.quantile(0.95)), duration(quantile(r.processor, 0.5)),
+                  number(r.flops > 0 ? 1e-9 * r.rate(r.flops) : kUnknown, 1),
+                  number(r.bytes > 0 ? 1e-9 * r.rate(r.bytes) : kUnknown, 1),
+                  bounded ? (r.memory_bound() ? "memory" : "compute") : "",
+                  number(bounded ? 100 * r.speed_of_light() : kUnknown, 0), number(r.versus, 2),
+                  std::isfinite(r.error) ? fmt::format("{:.0e}", r.error) : "",
+                  !r.repeats   ? ""
+                  : *r.repeats ? "same"
+                               : "vary"});
     } else {
       row.push_back(r.failure);
     }
@@ -75,8 +75,8 @@ std::string kernel_rows(const std::vector<Result>& results) {
       "other "
       "provider over this row's. error: largest difference from the reference back end over its "
       "largest number.",
-      card(table({"row", "provider", "threads", "cache", "median", "min", "p95", "GFLOP/s", "GB/s",
-                  "bound", "%SOL", "vs best", "error", "bits"},
+      card(table({"row", "provider", "threads", "cache", "median", "min", "p95", "cpu", "GFLOP/s",
+                  "GB/s", "bound", "%SOL", "vs best", "error", "bits"},
                  rows)));
 }
 
@@ -103,28 +103,32 @@ std::string curves(const std::vector<Result>& results) {
     const std::size_t dash = r.name.rfind('-');
     if (!scaling(r) || r.seconds.empty() || dash == std::string::npos) continue;
     const std::string quantity = r.name.substr(0, dash);
-    const std::string series = fmt::format("{}, {} threads", r.kernel, r.threads);
     auto chart = std::find_if(charts.begin(), charts.end(),
                               [&](const apps::LineChart& c) { return c.x_label == quantity; });
     if (chart == charts.end()) {
-      charts.push_back({"milliseconds", quantity, {}, {}, {}, {}, {}, true});
+      charts.push_back({r.kernel + ", milliseconds", quantity, {}, {}, {}, {}, {}, true});
       chart = charts.end() - 1;
     }
-    auto line = std::find_if(chart->series.begin(), chart->series.end(),
-                             [&](const apps::Series& s) { return s.name == series; });
-    if (line == chart->series.end()) {
-      chart->series.push_back({series, {}, {}, static_cast<int>(chart->series.size())});
-      line = chart->series.end() - 1;
-    }
-    line->x.push_back(std::stod(r.name.substr(dash + 1)));
-    line->y.push_back(1e3 * r.median());
+    const auto add = [&](const std::string& name, double seconds) {
+      auto line = std::find_if(chart->series.begin(), chart->series.end(),
+                               [&](const apps::Series& s) { return s.name == name; });
+      if (line == chart->series.end()) {
+        chart->series.push_back({name, {}, {}, static_cast<int>(chart->series.size()) % 3});
+        line = chart->series.end() - 1;
+      }
+      line->x.push_back(std::stod(r.name.substr(dash + 1)));
+      line->y.push_back(1e3 * seconds);
+    };
+    add(fmt::format("{} threads", r.threads), r.median());
+    if (r.threads == 1) add("processor time", quantile(r.processor, 0.5));
   }
   if (charts.empty()) return {};
   std::string cards;
   for (const apps::LineChart& chart : charts) cards += card(apps::line_chart_svg(chart));
   return section("Cost against batch, clip length and channels",
                  "A straight line through the origin: twice the work takes twice the time. "
-                 "Convolutions between hidden channels grow with their square.",
+                 "Convolutions between hidden channels grow with their square. Processor time is "
+                 "what other work on the machine disturbs least.",
                  "<div class=\"grid three\">\n" + cards + "</div>\n");
 }
 

@@ -110,7 +110,7 @@ void count_row(benchmark::State& state, Row& row) {
       return;
     }
     r.note = r.counted->kernel;
-    if (r.counted->scale > 1) r.note += fmt::format(", counted at 1/{:.0f}", r.counted->scale);
+    if (r.counted->scale > 1) r.note += fmt::format(", counted at 1/{:.3g}", r.counted->scale);
     state.counters["traffic"] = r.counted->traffic(r.bytes);
     state.counters["sectors"] = r.counted->loads();
     state.counters["wavefronts"] = r.counted->waves();
