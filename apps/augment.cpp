@@ -1,43 +1,151 @@
 #include "apps/augment.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <cmath>
+
+#include "apps/usage.h"
 
 namespace etude::apps {
 
 namespace {
 
-struct Span {
-  int begin = 0, end = 0;
-};
+constexpr double level_deviation = 0.15, tilt_deviation = 0.15, most_noise = 0.2;
+constexpr double most_semitones = 2, most_tempo = 0.25, mixup_alpha = 0.2;
+constexpr double band_share = 0.16, frame_share = 0.19;
 
 // A stretch of 0 to `share` of `length`, anywhere.
-Span random_span(int length, double share, Generator& random) {
+AugmentDraw::Span random_span(int length, double share, Generator& random) {
   const int longest = static_cast<int>(share * length);
   const int n = static_cast<int>(random.below(longest + 1));
   const int begin = static_cast<int>(random.below(length - n + 1));
   return {begin, begin + n};
 }
 
+// Every band's numbers from where its frequency lay before it was moved by `semitones`.
+void shift_pitch(double semitones, const std::vector<double>& hz, float* x, int width) {
+  const double ratio = std::exp2(semitones / 12);
+  const int height = static_cast<int>(hz.size());
+  const std::vector<float> before(x, x + static_cast<std::size_t>(height) * width);
+  for (int band = 0; band < height; ++band) {
+    const double from = hz[band] / ratio;
+    const auto above = std::upper_bound(hz.begin(), hz.end(), from);
+    const int high = std::clamp(static_cast<int>(above - hz.begin()), 1, std::max(1, height - 1));
+    const int low = high - 1;
+    if (high >= height) return;  // one band alone has no neighbours
+    // Beyond the ends, the end itself.
+    const auto share =
+        static_cast<float>(std::clamp((from - hz[low]) / (hz[high] - hz[low]), 0.0, 1.0));
+    const float* a = before.data() + static_cast<std::size_t>(low) * width;
+    const float* b = before.data() + static_cast<std::size_t>(high) * width;
+    float* to = x + static_cast<std::size_t>(band) * width;
+    for (int frame = 0; frame < width; ++frame)
+      to[frame] = a[frame] + share * (b[frame] - a[frame]);
+  }
+}
+
 }  // namespace
 
-void augment_mel(float* x, int height, int width, Generator& random) {
-  const double level = 0.15 * random.normal(), tilt = 0.15 * random.normal();
+const std::vector<std::string>& augmentation_names() {
+  static const std::vector<std::string> names = {
+      "crop", "gain", "tilt", "noise", "frequency-mask", "time-mask", "pitch", "tempo", "mixup"};
+  return names;
+}
+
+std::set<std::string> parse_augment(const std::string& text) {
+  const auto& all = augmentation_names();
+  if (text == "none") return {};
+  if (text == "mel") return {"crop", "gain", "tilt", "frequency-mask", "time-mask"};
+  if (text == "all") return {all.begin(), all.end()};
+  std::set<std::string> names;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string name = text.substr(at, end - at);
+    check_usage(std::find(all.begin(), all.end(), name) != all.end(),
+                "--augment {}: \"{}\" is none of none, mel, all, {}", text, name,
+                fmt::join(all, ", "));
+    names.insert(name);
+    at = end + 1;
+  }
+  return names;
+}
+
+Augmenter::Augmenter(std::set<std::string> names, const std::optional<data::MelSettings>& mel)
+    : names_(std::move(names)) {
+  if (mel) {
+    band_hz_ = data::mel_centres(*mel);
+    return;
+  }
+  for (const std::string& name : names_)
+    check_usage(name == "crop" || name == "noise" || name == "mixup",
+                "--augment {}: goes with spectrograms; the data are images", name);
+}
+
+AugmentDraw Augmenter::draw(int height, int width, const Generator& random) const {
+  AugmentDraw d;
+  const auto stream = [&](std::uint64_t number) { return random.fork(number); };
+  if (has("gain")) d.gain = level_deviation * stream(0).normal();
+  if (has("tilt")) d.tilt = tilt_deviation * stream(1).normal();
+  if (has("frequency-mask")) {
+    Generator own = stream(2);
+    for (int i = 0; i < 2; ++i) d.bands.push_back(random_span(height, band_share, own));
+  }
+  if (has("time-mask")) {
+    Generator own = stream(3);
+    for (int i = 0; i < 2; ++i) d.frames.push_back(random_span(width, frame_share, own));
+  }
+  if (has("noise")) {
+    d.noise_stream = stream(4);
+    d.noise = d.noise_stream.uniform(0, most_noise);
+  }
+  if (has("pitch")) d.semitones = stream(5).uniform(-most_semitones, most_semitones);
+  return d;
+}
+
+void Augmenter::apply(const AugmentDraw& d, float* x, int height, int width) const {
+  if (d.semitones != 0) shift_pitch(d.semitones, band_hz_, x, width);
+  Generator noise = d.noise_stream;
   for (int band = 0; band < height; ++band) {
     const double position = height > 1 ? 2.0 * band / (height - 1) - 1 : 0;
-    const auto shift = static_cast<float>(level + tilt * position);
-    float* row = x + static_cast<long>(band) * width;
+    const auto shift = static_cast<float>(d.gain + d.tilt * position);
+    float* row = x + static_cast<std::size_t>(band) * width;
     for (int frame = 0; frame < width; ++frame) row[frame] += shift;
+    if (d.noise > 0)
+      for (int frame = 0; frame < width; ++frame)
+        row[frame] += static_cast<float>(d.noise * noise.normal());
+    for (const auto& mask : d.frames) std::fill(row + mask.begin, row + mask.end, 0.0f);
   }
-  for (int mask = 0; mask < 2; ++mask) {
-    const Span bands = random_span(height, 0.15, random);
-    std::fill(x + static_cast<long>(bands.begin) * width, x + static_cast<long>(bands.end) * width,
-              0.0f);
-    const Span frames = random_span(width, 0.19, random);
-    for (int band = 0; band < height; ++band) {
-      float* row = x + static_cast<long>(band) * width;
-      std::fill(row + frames.begin, row + frames.end, 0.0f);
-    }
-  }
+  for (const auto& mask : d.bands)
+    std::fill(x + static_cast<std::size_t>(mask.begin) * width,
+              x + static_cast<std::size_t>(mask.end) * width, 0.0f);
+}
+
+void Augmenter::install(data::LoaderOptions& options) const {
+  options.random_crop = has("crop");
+  options.tempo = has("tempo") ? most_tempo : 0;
+  options.mixup = has("mixup") ? mixup_alpha : 0;
+  const bool any = std::any_of(names_.begin(), names_.end(), [](const std::string& name) {
+    return name != "crop" && name != "tempo" && name != "mixup";
+  });
+  options.augment = nullptr;
+  if (any)
+    options.augment = [self = *this](float* x, int height, int width, Generator& random) {
+      self.apply(self.draw(height, width, random), x, height, width);
+    };
+}
+
+std::string describe(const AugmentDraw& d) {
+  std::vector<std::string> parts;
+  if (d.gain != 0) parts.push_back(fmt::format("gain {:+.2f}", d.gain));
+  if (d.tilt != 0) parts.push_back(fmt::format("tilt {:+.2f}", d.tilt));
+  if (d.noise != 0) parts.push_back(fmt::format("noise {:.2f}", d.noise));
+  if (d.semitones != 0) parts.push_back(fmt::format("pitch {:+.2f} semitones", d.semitones));
+  for (const auto& [what, spans] : {std::pair{"bands", &d.bands}, {"frames", &d.frames}})
+    for (const auto& span : *spans)
+      if (span.end > span.begin)
+        parts.push_back(fmt::format("{} {}-{} masked", what, span.begin, span.end - 1));
+  return parts.empty() ? "nothing" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
 }  // namespace etude::apps

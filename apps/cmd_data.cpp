@@ -8,6 +8,7 @@
 #include "apps/interrupt.h"
 #include "apps/option_check.h"
 #include "apps/progress.h"
+#include "apps/usage.h"
 #include "data/verify.h"
 
 namespace etude::apps {
@@ -18,7 +19,7 @@ struct VerifyOptions {
   std::vector<std::string> roots;
   std::string dataset, labels = "mended", groups;
   int threads = 0;
-  bool fast = false, json = false, strict = false;
+  bool fast = false, json = false, strict = false, explain = false;
 };
 
 int verify(const VerifyOptions& options) {
@@ -26,7 +27,9 @@ int verify(const VerifyOptions& options) {
   how.dataset.deam_labels =
       options.labels == "mended" ? data::DeamLabels::mended : data::DeamLabels::as_distributed;
   how.dataset.groups = options.groups;
-  how.fast = options.fast;
+  check_usage(!options.explain || !options.json,
+              "data verify: --explain is for people, --json for programs; give one of them");
+  how.fast = options.fast || options.explain;
   how.threads = options.threads;
   std::unique_ptr<ProgressBar> bar;
   how.progress = [&](int done, int total) {
@@ -38,7 +41,9 @@ int verify(const VerifyOptions& options) {
       data::verify_dataset(options.dataset, {options.roots.begin(), options.roots.end()}, how);
   bar.reset();
   check_interrupted();
-  const std::string text = options.json ? data::to_json(report) : data::to_text(report);
+  const std::string text = options.explain ? data::explain(report)
+                           : options.json  ? data::to_json(report)
+                                           : data::to_text(report);
   std::fputs(text.c_str(), stdout);
   if (!text.empty() && text.back() != '\n') std::fputc('\n', stdout);
   return options.strict && report.problems() > 0 ? exit_failed : exit_done;
@@ -73,6 +78,8 @@ Command data_verify_command(CLI::App& data_app) {
       ->check(CLI::IsMember({"mended", "as-distributed"}))
       ->capture_default_str();
   sub->add_option("--groups", options->groups, "CSV with a column `file` (folder only)");
+  sub->add_flag("--explain", options->explain,
+                "Whether DEAM's columns are exchanged here, and the evidence (opens no audio)");
   sub->add_flag("--fast", options->fast, "Do not open the audio files");
   sub->add_flag("--strict", options->strict, "Exit code 1 when a file is damaged or unreadable");
   sub->add_option("--threads", options->threads, "0: all")->check(number_in(0, 4096));

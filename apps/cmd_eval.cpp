@@ -5,6 +5,7 @@
 #include "apps/commands.h"
 #include "apps/cross_validation.h"
 #include "apps/device_choice.h"
+#include "apps/ensemble.h"
 #include "apps/experiment.h"
 #include "apps/linear_floor.h"
 #include "apps/option_check.h"
@@ -119,9 +120,9 @@ int eval(const Options& options) {
   }
   if (options.threads > 0) set_num_threads(options.threads);
   const Device device = choose_device(options.device);
-  const LoadedModel loaded = load_model(options.run, device);
+  std::vector<WeightedModel> models = load_models(options.run, device);
   check(fs::is_directory(options.run), "eval: {} is not a run folder", options.run);
-  const ModelSpec& spec = loaded.spec;
+  const ModelSpec& spec = models.front().model.spec;
   const Json run = read_run(folder);
   check_same_run(run, spec, folder);
   TrainConfig config = train_config_from_json(run.at("config"));
@@ -129,7 +130,9 @@ int eval(const Options& options) {
   if (!options.cache.empty()) config.cache = options.cache;
   config.threads = options.threads;
 
-  const data::Dataset dataset = load_for_eval(config, !options.data.empty());
+  Corpus corpus;
+  corpus.dataset = load_for_eval(config, !options.data.empty());
+  const data::Dataset& dataset = corpus.dataset;
   // The classes of images are numbers, whatever they are called.
   if (spec.task.kind == data::TaskKind::classes)
     check(dataset.kind == "idx" ? dataset.classes.size() == spec.task.classes.size()
@@ -138,22 +141,32 @@ int eval(const Options& options) {
           data::some_of(spec.task.classes, 12), data::some_of(dataset.classes, 12));
   Parts parts = choose_parts(dataset, folder, options);
   check(!parts.judged.empty(), "eval: the run has no {} part; try --split val", options.split);
-  const data::FeatureSet features =
-      prepare_with_progress(dataset, parts.judged, spec.mel.value_or(data::MelSettings{}), config);
-  std::erase_if(parts.judged, [&](int i) { return features.items[i].values.empty(); });
+  const Baseline baseline = baseline_of(run, spec, dataset, parts.train);
 
-  data::LoaderOptions loader_options;
-  loader_options.batch_size = 64;
-  loader_options.width = spec.width;
-  loader_options.window_step = spec.window_step;
-  loader_options.device = device;
-  data::Loader loader(dataset, features, spec.statistics, spec.task, parts.judged, loader_options);
-  const Predictions predictions = run_model(*loaded.module, loader, parts.name);
-  std::optional<Predictions> linear;
-  if (fs::exists(folder.linear()))
-    linear = LinearFloor::load(folder.linear()).predict(features, parts.judged);
-  const Evaluation result = evaluate(parts.name, predictions, dataset, spec.task, spec.scale,
-                                     baseline_of(run, spec, dataset, parts.train), linear);
+  std::vector<Answers> answers;
+  std::vector<double> weights;
+  std::optional<Answers> linear;
+  std::vector<std::pair<std::string, double>> worth;
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    const ModelSpec& own = models[m].model.spec;
+    if (m == 0 || !same_front_end(own, models[m - 1].model.spec)) {
+      corpus.features = prepare_with_progress(dataset, parts.judged,
+                                              own.mel.value_or(data::MelSettings{}), config);
+      std::erase_if(parts.judged, [&](int i) { return corpus.features.items[i].values.empty(); });
+    }
+    if (m == 0 && fs::exists(folder.linear()))
+      linear = answers_of(LinearFloor::load(folder.linear()), spec, corpus, parts.judged);
+    answers.push_back(
+        answers_of(*models[m].model.module, own, corpus, parts.judged, device, parts.name));
+    weights.push_back(models[m].weight);
+    if (models.size() > 1)
+      worth.emplace_back(models[m].path,
+                         worth_of(judge(parts.name, answers.back(), dataset, own, baseline, {})));
+  }
+  const Answers whole =
+      models.size() == 1 ? std::move(answers.front()) : combine(answers, weights, spec.task);
+  Evaluation result = judge(parts.name, whole, dataset, spec, baseline, linear);
+  result.members = std::move(worth);
   write_json(folder.evaluation(parts.name), to_json(result, true));
   write_text(folder.predictions(parts.name), predictions_csv(result));
   write_report(folder);

@@ -5,10 +5,11 @@
 
 #include "apps/commands.h"
 #include "apps/device_choice.h"
-#include "apps/evaluate.h"
+#include "apps/ensemble.h"
 #include "apps/json.h"
 #include "apps/model_spec.h"
 #include "apps/option_check.h"
+#include "apps/over_time.h"
 #include "apps/progress.h"
 #include "data/loader.h"
 
@@ -32,6 +33,7 @@ data::Dataset single_item(const std::string& file, const ModelSpec& spec) {
   item.file = file;
   item.label = 0;
   item.affect = data::Affect{0.5, 0.5};
+  item.dynamic = {{0.0}, {0.5}, {0.5}};
   dataset.items.push_back(item);
   return dataset;
 }
@@ -69,6 +71,7 @@ Json answer(const ModelSpec& spec, const double* outputs) {
     json["valence"] = spec.scale.score(outputs[0]);
     json["arousal"] = spec.scale.score(outputs[1]);
     json["scale"] = {spec.scale.low, spec.scale.high};
+    json["order"] = {"valence", "arousal"};
     return json;
   }
   const int classes = spec.task.outputs();
@@ -78,33 +81,132 @@ Json answer(const ModelSpec& spec, const double* outputs) {
   return json;
 }
 
-Json predict_file(const LoadedModel& loaded, const std::string& file, Device device,
-                  const Options& options) {
+// What one model says of the file: of its windows, or of every half second.
+struct FileAnswer {
+  Answers answers;
+  std::vector<double> starts, ends;  // of the windows, in seconds
+  double seconds = 0;                // of the file
+};
+
+FileAnswer ask(const LoadedModel& loaded, const data::Dataset& dataset,
+               const data::FeatureSet& features, Device device) {
   const ModelSpec& spec = loaded.spec;
+  FileAnswer result;
+  data::Loader loader(dataset, features, spec.statistics, spec.task, {0},
+                      evaluation_loader(spec, device));
+  if (spec.task.dynamic()) {
+    result.answers.curves = run_over_time(*loaded.module, loader);
+    return result;
+  }
+  result.answers.songs = run_model(*loaded.module, loader);
+  const double frame = seconds_per_frame(*spec.mel);
+  result.seconds = features.items[0].frames() * frame;
+  const int last = std::max(0, features.items[0].frames() - spec.width);
+  for (int w = 0; w < result.answers.songs.windows(); ++w) {
+    const int start = std::min(w * spec.window_step, last);
+    result.starts.push_back(start * frame);
+    result.ends.push_back((start + spec.width) * frame);
+  }
+  return result;
+}
+
+// A piece of the song: its time and the answer for it.
+Json piece(const ModelSpec& spec, double start, double end, const double* outputs) {
+  Json json = {{"start", start}, {"end", end}};
+  json.update(answer(spec, outputs));
+  json.erase("scale");
+  json.erase("order");
+  return json;
+}
+
+Json curve_pieces(const ModelSpec& spec, const Curve& curve) {
+  Json list = Json::array();
+  for (std::size_t k = 0; k < curve.valence.size(); ++k) {
+    const double values[2] = {curve.valence[k], curve.arousal[k]};
+    const double start = data::step_seconds * static_cast<double>(k);
+    list.push_back(piece(spec, start, start + data::step_seconds, values));
+  }
+  return list;
+}
+
+// The members of an ensemble cut songs differently: for each half second, the mean of those of a
+// member's windows that hold its middle, and then of the members.
+Json ensemble_pieces(const std::vector<WeightedModel>& models,
+                     const std::vector<FileAnswer>& files) {
+  double length = files.front().seconds;
+  for (const FileAnswer& file : files) length = std::min({length, file.seconds, file.ends.back()});
+  const ModelSpec& spec = models.front().model.spec;
+  std::vector<double> weights;
+  for (const WeightedModel& model : models) weights.push_back(model.weight);
+  Json list = Json::array();
+  for (double start = 0; start + data::step_seconds <= length + 1e-6; start += data::step_seconds) {
+    const double middle = start + data::step_seconds / 2;
+    std::vector<Answers> members;
+    for (const FileAnswer& file : files) {
+      const Predictions& p = file.answers.songs;
+      Answers member;
+      member.songs.outputs = p.outputs;
+      member.songs.items = {0};
+      member.songs.song_outputs.assign(p.outputs, 0.0);
+      int windows = 0;
+      for (int w = 0; w < p.windows(); ++w) {
+        if (middle < file.starts[w] || middle > file.ends[w]) continue;
+        ++windows;
+        for (int k = 0; k < p.outputs; ++k) member.songs.song_outputs[k] += p.window(w)[k];
+      }
+      for (double& value : member.songs.song_outputs) value /= std::max(1, windows);
+      members.push_back(std::move(member));
+    }
+    const Answers whole = combine(members, weights, spec.task);
+    list.push_back(piece(spec, start, start + data::step_seconds, whole.songs.song(0)));
+  }
+  return list;
+}
+
+Json predict_file(const std::vector<WeightedModel>& models, const std::string& file, Device device,
+                  const Options& options) {
+  const ModelSpec& spec = models.front().model.spec;
   const data::Dataset dataset = single_item(file, spec);
-  const data::FeatureSet features = features_of(dataset, *spec.mel, options.strict);
-  data::LoaderOptions loader_options;
-  loader_options.batch_size = 64;
-  loader_options.width = spec.width;
-  loader_options.window_step = spec.window_step;
-  loader_options.device = device;
-  data::Loader loader(dataset, features, spec.statistics, spec.task, {0}, loader_options);
-  const Predictions p = run_model(*loaded.module, loader);
+  data::FeatureSet features;
+  std::vector<FileAnswer> files;
+  std::vector<Answers> answers;
+  std::vector<double> weights;
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    const ModelSpec& own = models[m].model.spec;
+    if (m == 0 || !same_front_end(own, models[m - 1].model.spec))
+      features = features_of(dataset, *own.mel, options.strict);
+    files.push_back(ask(models[m].model, dataset, features, device));
+    answers.push_back(files.back().answers);
+    weights.push_back(models[m].weight);
+  }
+  const bool one = models.size() == 1;
+  const Answers whole = one ? answers.front() : combine(answers, weights, spec.task);
 
   Json json = {{"file", file}};
-  json.update(answer(spec, p.song(0)));
-  json["windows"] = p.windows();
-  if (options.over_time) {
-    const double frame = seconds_per_frame(*spec.mel);
-    const int last = std::max(0, features.items[0].valid - spec.width);
+  if (spec.task.dynamic()) {
+    const Curve& curve = whole.curves.at(0);
+    const auto steps = static_cast<double>(curve.valence.size());
+    double mean[2] = {0, 0};
+    for (const double v : curve.valence) mean[0] += v / steps;
+    for (const double a : curve.arousal) mean[1] += a / steps;
+    json.update(answer(spec, mean));
+    json["steps"] = curve.valence.size();
+    if (options.over_time) json["over_time"] = curve_pieces(spec, curve);
+    return json;
+  }
+  json.update(answer(spec, whole.songs.song(0)));
+  if (one)
+    json["windows"] = whole.songs.windows();
+  else
+    json["members"] = models.size();
+  if (!options.over_time) return json;
+  if (one) {
     json["over_time"] = Json::array();
-    for (int w = 0; w < p.windows(); ++w) {
-      const int start = std::min(w * spec.window_step, last);
-      Json window = {{"start", start * frame}, {"end", (start + spec.width) * frame}};
-      window.update(answer(spec, p.window(w)));
-      window.erase("scale");
-      json["over_time"].push_back(window);
-    }
+    for (int w = 0; w < whole.songs.windows(); ++w)
+      json["over_time"].push_back(
+          piece(spec, files.front().starts[w], files.front().ends[w], whole.songs.window(w)));
+  } else {
+    json["over_time"] = ensemble_pieces(models, files);
   }
   return json;
 }
@@ -138,15 +240,15 @@ void print_answer(const Json& json) {
 int predict(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const Device device = choose_device(options.device);
-  const LoadedModel loaded = load_model(options.run, device);
-  check(loaded.spec.mel.has_value(),
+  const std::vector<WeightedModel> models = load_models(options.run, device);
+  check(models.front().model.spec.mel.has_value(),
         "predict: {} was trained on images; predict takes audio files (use `etude eval --data`)",
         options.run);
   Json all = Json::array();
   int failed = 0;
   for (const std::string& file : options.files) {
     try {
-      Json json = predict_file(loaded, file, device, options);
+      Json json = predict_file(models, file, device, options);
       if (options.json)
         all.push_back(std::move(json));
       else
@@ -166,11 +268,15 @@ int predict(const Options& options) {
 Command predict_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* sub = app.add_subcommand("predict", "Emotion, or valence and arousal, of audio files");
-  sub->add_option("run", options->run, "Run folder, or a checkpoint of one")->required();
+  sub->add_option("run", options->run, "Run folder, of one model or an ensemble, or a checkpoint")
+      ->required();
   sub->add_option("files", options->files, "Audio files: mp3, wav, flac, ogg, opus, aiff")
       ->required();
   sub->add_flag("--json", options->json, "A JSON array on stdout, an object a file");
-  sub->add_flag("--over-time", options->over_time, "Every window beside the answer for the whole");
+  sub->add_flag(
+      "--over-time", options->over_time,
+      "Every window (half second, of va-dynamic and of ensembles) beside the answer for the "
+      "whole");
   sub->add_flag("--strict", options->strict, "A damaged file is an error, not a warning");
   sub->add_option("--device", options->device, "auto, cpu, reference, cuda[:n] or simt")
       ->capture_default_str();

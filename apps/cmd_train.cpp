@@ -4,6 +4,7 @@
 
 #include "apps/commands.h"
 #include "apps/cross_validation.h"
+#include "apps/ensemble.h"
 #include "apps/experiment.h"
 #include "apps/progress.h"
 #include "apps/tensorboard.h"
@@ -15,11 +16,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// With --cv the top folder has the configuration, too, so that it can be resumed.
-void write_cv_config(const fs::path& folder, const Experiment& e) {
+// Folds and members lie below a folder that has the configuration, too, so that it can be resumed.
+void write_config(const fs::path& folder, const Experiment& e) {
   make_folder(folder);
-  write_json(RunFolder(folder).run_json(),
-             {{"config", to_json(e.config)}, {"environment", environment_json(e.device)}});
+  write_json(RunFolder(folder).run_json(), {{"config", to_json(e.config)},
+                                            {"recipe", to_json(e.recipe)},
+                                            {"environment", environment_json(e.device)}});
 }
 
 int train(TrainConfig config) {
@@ -40,23 +42,37 @@ int train(TrainConfig config) {
     check_usage(!config.data.empty(), "train: --data DIR is missing: where the data set is");
     check_usage(!config.reset_head || !config.init.empty(),
                 "train: --reset-head goes with --init WEIGHTS");
+    check_usage(config.holdout.empty() || (config.cv.empty() && config.split_file.empty()),
+                "train: --holdout names the test part; it does not go with --{}",
+                config.cv.empty() ? "split-file" : "cv");
     check_usage(
         config.warmup == 0 || config.schedule.value_or("onecycle") != "onecycle",
         "train: --warmup goes with --schedule constant, step or cosine; onecycle has its own");
   }
   check_place(config.out);
   const Experiment experiment = open_experiment(std::move(config));
+  check_ensemble(experiment);
+  Experiments experiments(experiment);
   if (!experiment.config.cv.empty()) {
     const std::vector<data::Split> splits = make_experiment_folds(experiment);
-    write_cv_config(folder.path(), experiment);
-    const Json summary = cross_validate(experiment, splits, folder.path());
+    write_config(folder.path(), experiment);
+    const Json summary = cross_validate(experiments, splits, folder.path());
     if (summary.is_null()) return exit_done;
     fmt::print("{}report    {}\n", cv_text(summary), folder.report().string());
     return exit_done;
   }
-  const auto result =
-      train_one(experiment, make_experiment_split(experiment), folder.path(), "", folder.path());
-  if (result) fmt::print("{}\nreport: {}\n", headline(*result), folder.report().string());
+  if (!experiment.config.ensemble.empty()) write_config(folder.path(), experiment);
+  const auto outcome =
+      train_run(experiments, make_experiment_split(experiment), folder.path(), "", folder.path());
+  if (!outcome) return exit_done;
+  if (outcome->validation) {
+    fmt::print("as the original reports it, on the part that chose the weights:\n  {}\n",
+               headline(*outcome->validation));
+    fmt::print("honestly, on songs that chose nothing:\n  {}\n", headline(outcome->result));
+  } else {
+    fmt::print("{}\n", headline(outcome->result));
+  }
+  fmt::print("report: {}\n", folder.report().string());
   return exit_done;
 }
 
@@ -75,6 +91,7 @@ Command train_command(CLI::App& app) {
       "  etude train --dataset folder --data esc10 --groups esc10/groups.csv --cv fold --out run3\n"
       "  etude train --dataset idx --data /usr/share/datasets/fashion-mnist --model tinyvgg \\\n"
       "              --epochs 5 --out run4\n"
+      "  etude train --dataset deam --data DEAM --ensemble diverse --out run5\n"
       "  etude train --resume --out run1          go on after Ctrl-C\n"
       "  etude train --config run.toml            any option as `key = value`");
   return {sub, [config, sub] {

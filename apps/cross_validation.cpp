@@ -21,6 +21,10 @@ Json fold_numbers(const std::string& name, const Evaluation& e) {
       json[prefix + "RMSE"] = value->model.rmse;
       json[prefix + "r"] = value->model.pearson;
       json[prefix + "CCC"] = value->model.ccc;
+      if (!value->per_song) continue;
+      json[prefix + "RMSE per song"] = value->per_song->rmse;
+      json[prefix + "r per song"] = value->per_song->pearson;
+      json[prefix + "CCC per song"] = value->per_song->ccc;
     }
   } else {
     json["accuracy"] = e.song.accuracy;
@@ -57,18 +61,18 @@ void put_contract(Json& summary, const Experiment& experiment) {
 
 }  // namespace
 
-Json cross_validate(const Experiment& experiment, const std::vector<data::Split>& splits,
+Json cross_validate(Experiments& experiments, const std::vector<data::Split>& splits,
                     const std::filesystem::path& folder) {
   Json folds = Json::array();
   std::map<std::string, std::vector<double>> values;
   std::vector<std::string> order;
   for (std::size_t k = 0; k < splits.size(); ++k) {
     const std::string name = fmt::format("fold-{}", k + 1);
-    const auto result = train_one(experiment, splits[k], folder / name,
+    const auto result = train_run(experiments, splits[k], folder / name,
                                   fmt::format("fold {}/{}: ", k + 1, splits.size()), folder);
     if (!result) return {};
-    note(fmt::format("fold {}/{}: {}", k + 1, splits.size(), headline(*result)));
-    const Json fold = fold_numbers(name, *result);
+    note(fmt::format("fold {}/{}: {}", k + 1, splits.size(), headline(result->result)));
+    const Json fold = fold_numbers(name, result->result);
     for (const auto& [key, value] : fold.items()) {
       if (!value.is_number_float()) continue;
       if (values.count(key) == 0) order.push_back(key);
@@ -82,7 +86,7 @@ Json cross_validate(const Experiment& experiment, const std::vector<data::Split>
     summary["mean"][key] = spread.mean;
     summary["deviation"][key] = spread.deviation;
   }
-  put_contract(summary, experiment);
+  put_contract(summary, experiments.base());
   write_json(folder / "cv.json", summary);
   write_cv_report(folder, summary);
   return summary;
@@ -92,7 +96,7 @@ std::string cv_text(const Json& summary) {
   std::string text = fmt::format("{} folds, mean and deviation on the held-out parts\n",
                                  summary.at("folds").size());
   for (const auto& [name, mean] : summary.at("mean").items())
-    text += fmt::format("{:<14}{:.4f} +- {:.4f}\n", name, mean.get<double>(),
+    text += fmt::format("{:<22}{:.4f} +- {:.4f}\n", name, mean.get<double>(),
                         summary.at("deviation").at(name).get<double>());
   return text;
 }

@@ -6,6 +6,7 @@
 
 #include "apps/usage.h"
 #include "data/audio.h"
+#include "data/steps.h"
 
 namespace etude::apps {
 
@@ -136,58 +137,90 @@ data::MelSettings resolve_mel(const TrainConfig& config, const DataProfile& prof
   return mel;
 }
 
-void fill_defaults(TrainConfig& config, const DataProfile& profile, int train_items) {
-  set_default<std::string>(config.optimizer, "adamw");
-  const bool sgd = *config.optimizer == "sgd";
+namespace {
 
-  struct Row {
-    int batch, epochs;
-    double lr, decay, smoothing;
-    const char* augment;
-  };
-  Row row{};
+// What a row of the table below sets. A rate of SGD is the same everywhere.
+struct Row {
+  int epochs;
+  double lr, decay, smoothing;
+  const char *augment, *schedule;
+};
+
+Row general_row(const DataProfile& profile, int train_items, int batch) {
   switch (profile.kind) {
     case Kind::images:
-      row = {64, 10, 2e-3, 0.01, 0, "none"};
-      break;
+      return {10, 2e-3, 0.01, 0, "crop", "onecycle"};
     case Kind::short_clips:
-      row = {32, 10, 2e-3, 0.05, 0, "none"};
-      break;
-    case Kind::sounds:
-      row = {32, 60, 2e-3, 0.05, 0.1, "mel"};
-      break;
-    case Kind::songs:
-      row = {32, 60, 2e-3, 0.05, 0.1, "mel"};
-      break;
+      return {10, 2e-3, 0.05, 0, "crop", "onecycle"};
+    default:
+      // An epoch is one crop a song, so a small corpus needs more of them: about 1500 steps.
+      return {std::clamp(1500 / std::max(1, train_items / batch), 40, 120),
+              2e-3,
+              0.05,
+              0.1,
+              "mel",
+              "onecycle"};
   }
-  set_default(config.batch, row.batch);
-  if (profile.kind == Kind::sounds || profile.kind == Kind::songs) {
-    // An epoch is one crop a song, so a small corpus needs more of them: about 1500 steps.
-    const int steps = std::max(1, train_items / *config.batch);
-    row.epochs = std::clamp(1500 / steps, 40, 120);
-  }
+}
+
+// As measured (recipes.h) from 640 clips on; with fewer, as many steps as those would take.
+Row small_row(int train_items, int batch) {
+  const int steps = std::max(1, train_items / batch);
+  const int epochs = steps >= 20 ? 120 : std::min(400, 2400 / steps);
+  return {epochs, 3e-3, 0.05, 0.1, "mel", "onecycle"};
+}
+
+// Frames that cover `seconds`, in steps of 16.
+Index frames_of(double seconds, const data::MelSettings& mel) {
+  const double per_second = static_cast<double>(mel.sample_rate) / static_cast<double>(mel.hop);
+  return std::max<Index>(32, 16 * std::lround(seconds * per_second / 16));
+}
+
+int default_width(const TrainConfig& config, const std::string& recipe,
+                  const DataProfile& profile) {
+  if (profile.kind == Kind::images || recipe == "original") return 0;  // the whole item
+  const data::MelSettings mel = resolve_mel(config, profile);
+  if (config.task == "va-dynamic")  // twelve seconds: what comes before matters
+    return data::StepGrid::of(mel.sample_rate, static_cast<double>(mel.hop)).frames(24);
+  if (recipe == "small" || profile.kind == Kind::songs) return static_cast<int>(frames_of(3, mel));
+  const double frames_per_second =
+      static_cast<double>(mel.sample_rate) / static_cast<double>(mel.hop);
+  return static_cast<int>(
+      std::clamp<Index>(round_up(profile.long_seconds * frames_per_second, 16), 32, 512));
+}
+
+}  // namespace
+
+void fill_defaults(TrainConfig& config, const std::string& recipe, const DataProfile& profile,
+                   int train_items) {
+  const bool small = recipe == "small", original = recipe == "original";
+  set_default<std::string>(config.optimizer, "adamw");
+  const bool sgd = *config.optimizer == "sgd";
+  set_default(config.batch, profile.kind == Kind::images ? 64 : 32);
+  const Row row = original ? Row{20, 1e-3, 0, 0, "crop", "constant"}
+                  : small  ? small_row(train_items, *config.batch)
+                           : general_row(profile, train_items, *config.batch);
   set_default(config.epochs, row.epochs);
+  // Cycles are whole epochs, and none ends early.
+  if (config.cycles > 1) {
+    config.epochs = config.cycles * std::max(1, *config.epochs / config.cycles);
+    set_default(config.patience, 0);
+  }
+  set_default<std::string>(config.loss, "mse");
   set_default(config.label_smoothing, row.smoothing);
   set_default<std::string>(config.augment, row.augment);
   set_default(config.lr, sgd ? 0.05 : row.lr);
   set_default(config.weight_decay, sgd ? 5e-4 : row.decay);
-  set_default<std::string>(config.schedule, "onecycle");
+  set_default<std::string>(config.schedule, row.schedule);
+  // One cycle: from a tenth of the highest rate, over a quarter of the steps, to a ten-thousandth.
+  set_default(config.lr_start, *config.lr / (small ? 10 : 25));
+  set_default(config.lr_end, *config.lr_start / (small ? 1e3 : 1e4));
+  set_default(config.lr_peak, small ? 0.25 : 0.3);
+  set_default(config.beta1, 0.9);
+  set_default(config.beta2, small ? 0.99 : 0.999);
   // One-cycle is worst in its middle, so patience has to outlast that.
-  set_default(config.patience, std::max(10, *config.epochs / 2));
-
-  int width = 0;  // the whole item
-  if (profile.kind == Kind::short_clips || profile.kind == Kind::sounds ||
-      profile.kind == Kind::songs) {
-    const data::MelSettings mel = resolve_mel(config, profile);
-    const double frames_per_second =
-        static_cast<double>(mel.sample_rate) / static_cast<double>(mel.hop);
-    const double crop_seconds = profile.kind == Kind::songs ? 3 : profile.long_seconds;
-    width = static_cast<int>(
-        profile.kind == Kind::songs
-            ? std::max<Index>(32, 16 * std::lround(crop_seconds * frames_per_second / 16))
-            : std::clamp<Index>(round_up(crop_seconds * frames_per_second, 16), 32, 512));
-  }
-  set_default(config.width, width);
+  set_default(config.patience, original ? 5 : small ? 0 : std::max(10, *config.epochs / 2));
+  set_default(config.width, default_width(config, recipe, profile));
   set_default(config.window_step, *config.width / 2);
 }
 

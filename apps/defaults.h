@@ -29,8 +29,10 @@ DataProfile profile_dataset(const data::Dataset& dataset);
 // The front end that fits: a preset, or one adapted to the sample rate and length of short clips.
 data::MelSettings default_mel(const DataProfile& profile);
 
-// Fills the fields of `config` that are still empty. `train_items`: songs in the training part.
-void fill_defaults(TrainConfig& config, const DataProfile& profile, int train_items);
+// Fills the fields of `config` that are still empty, by the recipe's name (recipes.h).
+// `train_items`: songs in the training part.
+void fill_defaults(TrainConfig& config, const std::string& recipe, const DataProfile& profile,
+                   int train_items);
 
 // The front end that `config` asks for: preset or default, then the --mel overrides.
 data::MelSettings resolve_mel(const TrainConfig& config, const DataProfile& profile);

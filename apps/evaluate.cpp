@@ -63,18 +63,50 @@ AxisEvaluation evaluate_axis(const Predictions& p, const data::Dataset& dataset,
 
 }  // namespace
 
-Predictions run_model(Module& model, data::Loader& loader, const std::string& label) {
+void run_batches(Module& model, data::Loader& loader, const std::string& label,
+                 const std::function<void(const BatchOutputs&)>& take) {
   const NoGrad no_grad;
   const EvaluationMode mode(model);
+  ProgressBar bar(label, loader.batches(), "batches");
+  loader.start_epoch(0);
+  data::Batch batch;
+  // Of the batch before, so that the device need not be waited for.
+  Download outputs;
+  BatchOutputs last;
+  const auto hand_over = [&] {
+    if (last.items.empty()) return;
+    last.values = outputs.get<float>();
+    for (std::size_t i = 0; i < last.values.size(); ++i)
+      check(std::isfinite(last.values[i]),
+            "the model's output for item {} is {}: its weights are damaged, "
+            "or its input is not finite",
+            last.items[i / last.outputs], last.values[i]);
+    take(last);
+  };
+  for (long done = 0; loader.next(batch);) {
+    check_interrupted();
+    const Tensor y = model(batch.x);
+    Download coming(y);
+    hand_over();
+    outputs = std::move(coming);
+    last.items = batch.items;
+    last.starts = batch.starts;
+    last.outputs = static_cast<int>(y.dim(1));
+    if (!label.empty()) bar.update(++done);
+  }
+  hand_over();
+}
+
+Predictions run_model(Module& model, data::Loader& loader, const std::string& label) {
   Predictions result;
   std::unordered_map<int, int> song_of;  // item -> index into result.items
   std::vector<int> windows_of;
-  const auto add = [&](const Download& outputs, const std::vector<int>& items) {
-    const std::vector<float> values = outputs.get<float>();
-    for (std::size_t row = 0; row < items.size(); ++row) {
-      const auto [at, is_new] = song_of.try_emplace(items[row], result.songs());
+  run_batches(model, loader, label, [&](const BatchOutputs& batch) {
+    result.outputs = batch.outputs;
+    for (std::size_t row = 0; row < batch.items.size(); ++row) {
+      const auto [at, is_new] = song_of.try_emplace(batch.items[row], result.songs());
       if (is_new) {
-        result.items.push_back(items[row]);
+        result.items.push_back(batch.items[row]);
         result.song_outputs.resize(result.song_outputs.size() + result.outputs, 0.0);
         windows_of.push_back(0);
       }
@@ -82,42 +114,28 @@ Predictions run_model(Module& model, data::Loader& loader, const std::string& la
       ++windows_of[song];
       result.window_song.push_back(song);
       for (int k = 0; k < result.outputs; ++k) {
-        const double value = values[row * result.outputs + k];
-        check(std::isfinite(value),
-              "the model's output for item {} is {}: its weights are damaged, "
-              "or its input is not finite",
-              items[row], value);
+        const double value = batch.values[row * result.outputs + k];
         result.window_outputs.push_back(value);
         result.song_outputs[std::size_t(song) * result.outputs + k] += value;
       }
     }
-  };
-
-  ProgressBar bar(label, loader.batches(), "batches");
-  loader.start_epoch(0);
-  data::Batch batch;
-  Download
-      outputs;  // of the batch before, whose items are `items`: the device need not be waited for
-  std::vector<int> items;
-  for (long done = 0; loader.next(batch);) {
-    check_interrupted();
-    const Tensor y = model(batch.x);
-    result.outputs = static_cast<int>(y.dim(1));
-    Download coming(y);
-    if (!items.empty()) add(outputs, items);
-    outputs = std::move(coming);
-    items = batch.items;
-    if (!label.empty()) bar.update(++done);
-  }
-  if (!items.empty()) add(outputs, items);
+  });
   for (int song = 0; song < result.songs(); ++song)
     for (int k = 0; k < result.outputs; ++k)
       result.song_outputs[std::size_t(song) * result.outputs + k] /= windows_of[song];
   return result;
 }
 
-double mean_loss(const Predictions& p, const data::Dataset& dataset, const data::Task& task) {
+double mean_loss(const Predictions& p, const data::Dataset& dataset, const data::Task& task,
+                 const std::string& loss) {
   double total = 0;
+  if (task.regression() && loss == "ccc") {
+    for (int axis = 0; axis < 2; ++axis) {
+      const AxisValues values = axis_values(p, dataset, {}, axis);
+      total += (1 - regress(values.truth, values.predicted).ccc) / 2;
+    }
+    return total;
+  }
   for (int i = 0; i < p.songs(); ++i) {
     const data::Item& item = dataset.items[p.items[i]];
     if (task.regression()) {
@@ -141,7 +159,16 @@ double mean_accuracy(const Predictions& p, const data::Dataset& dataset, const d
 Baseline fit_baseline(const data::Dataset& dataset, const data::Task& task,
                       const std::vector<int>& train) {
   Baseline result;
-  if (task.regression()) {
+  if (task.dynamic()) {
+    double n = 0, valence = 0, arousal = 0;
+    for (int i : train) {
+      const data::DynamicAnnotation& curve = dataset.items[i].dynamic;
+      n += static_cast<double>(curve.seconds.size());
+      for (const double v : curve.valence) valence += v;
+      for (const double a : curve.arousal) arousal += a;
+    }
+    if (n > 0) result.valence = valence / n, result.arousal = arousal / n;
+  } else if (task.regression()) {
     result.valence = result.arousal = 0;
     for (int i : train) {
       result.valence += dataset.items[i].affect->valence / static_cast<double>(train.size());

@@ -1,6 +1,7 @@
 // Running a trained model over a part of a data set, and what the outcome is worth.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,14 +27,25 @@ struct Predictions {
   const double* window(int i) const { return window_outputs.data() + std::size_t(i) * outputs; }
 };
 
+// One batch's outputs [items, outputs] on the host.
+struct BatchOutputs {
+  std::vector<float> values;
+  std::vector<int> items, starts;  // data::Batch
+  int outputs = 0;
+};
+// Runs the model as below and hands over each batch.
+void run_batches(Module& model, data::Loader& loader, const std::string& label,
+                 const std::function<void(const BatchOutputs&)>& take);
+
 // Runs the model in evaluation mode (and restores the mode it was in) on the loader's device. Stops
 // with Interrupted on Ctrl-C. `label` names the progress bar; empty: none.
 Predictions run_model(Module& model, data::Loader& loader, const std::string& label = {});
 
 // Mean loss over songs: cross-entropy of the averaged logits (no smoothing, no class weights), or
-// the mean squared error of valence and arousal on 0-1.
+// the mean squared error of valence and arousal on 0-1; with loss "ccc" 1 - the mean of both axes'
+// CCC.
 double mean_loss(const Predictions& predictions, const data::Dataset& dataset,
-                 const data::Task& task);
+                 const data::Task& task, const std::string& loss = "mse");
 // Share of songs whose largest averaged logit is their class.
 double mean_accuracy(const Predictions& predictions, const data::Dataset& dataset,
                      const data::Task& task);
@@ -46,11 +58,18 @@ struct Baseline {
 Baseline fit_baseline(const data::Dataset& dataset, const data::Task& task,
                       const std::vector<int>& train);
 
+// Over time: measures of each song by itself, averaged over songs.
+struct PerSong {
+  double rmse = 0, pearson = 0, ccc = 0;
+};
+
 // One axis of a regression; everything in units of the scale.
 struct AxisEvaluation {
-  Regression model;
+  Regression model;          // over songs; over time: over all annotated steps of all songs
   double baseline_rmse = 0;  // of the mean of the training part
   std::optional<Regression> linear;
+  std::optional<PerSong> per_song, linear_per_song;  // over time only
+  double baseline_per_song_rmse = 0;
 };
 
 struct Evaluation {
@@ -65,6 +84,8 @@ struct Evaluation {
   double majority = 0;          // accuracy of the training part's majority class
   std::string majority_class;
   std::optional<Classification> linear;
+  bool over_time = false;  // a regression over time (over_time.h)
+  int steps = 0;           // its annotated steps
   // Regression, valence first
   AxisEvaluation valence, arousal;
   // Every song, for the list of predictions and the scatter plot.
@@ -72,9 +93,16 @@ struct Evaluation {
     std::string id;
     int truth = -1, predicted = -1;
     std::vector<double> probabilities;
-    data::Affect true_affect, predicted_affect;  // in units of the scale
+    data::Affect true_affect, predicted_affect;  // in units of the scale; over time: the means
+    struct Step {
+      double seconds = 0;
+      data::Affect truth, predicted;
+    };
+    std::vector<Step> curve;  // over time
   };
   std::vector<Song> list;
+  // Of an ensemble: each member's accuracy, or mean CCC of both axes, on the same songs.
+  std::vector<std::pair<std::string, double>> members;
 
   bool regression() const { return classes.empty(); }
 };

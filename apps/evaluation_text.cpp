@@ -21,9 +21,10 @@ Json per_axis(const Evaluation& e, Value value) {
   return json;
 }
 
-// "6 songs, 72 windows"; "30 images".
+// "6 songs, 72 windows"; "30 images"; "6 songs, 360 half seconds".
 std::string what_was_judged(const Evaluation& e) {
   std::string text = data::counted_items(e.kind, e.songs);
+  if (e.over_time) return text + fmt::format(", {} half seconds", e.steps);
   if (e.windows != e.songs) text += fmt::format(", {} windows", e.windows);
   return text;
 }
@@ -33,7 +34,62 @@ const char* linear_inputs(const Evaluation& e) {
 }
 
 std::string scale_name(const data::Scale& scale) {
-  return fmt::format("{:g}-{:g}", scale.low, scale.high);
+  return fmt::format("{:g} to {:g}", scale.low, scale.high);
+}
+
+// What members are compared by.
+const char* member_measure(const Evaluation& e) { return e.regression() ? "ccc" : "accuracy"; }
+
+std::string members_text(const Evaluation& e) {
+  if (e.members.empty()) return {};
+  std::string text =
+      fmt::format("\n{} of each member alone{}\n", e.regression() ? "CCC" : "accuracy",
+                  e.regression() ? " (mean of both axes)" : "");
+  for (const auto& [name, worth] : e.members)
+    text += fmt::format("  {:<36}{:>7.4f}\n", name, worth);
+  return text;
+}
+
+// Per song and then averaged, beside the same of the linear floor and the mean predictor.
+void put_per_song(const Evaluation& e, Json& json) {
+  const auto values = [&](std::optional<PerSong> AxisEvaluation::*which) {
+    return Json{
+        {"rmse", per_axis(e, [=](const AxisEvaluation& a) { return (a.*which)->rmse; })},
+        {"pearson", per_axis(e, [=](const AxisEvaluation& a) { return (a.*which)->pearson; })},
+        {"ccc", per_axis(e, [=](const AxisEvaluation& a) { return (a.*which)->ccc; })}};
+  };
+  json["steps"] = e.steps;
+  json["per_song"] = values(&AxisEvaluation::per_song);
+  json["mean_predictor"]["per_song"] = {
+      {"rmse", per_axis(e, [](const AxisEvaluation& a) { return a.baseline_per_song_rmse; })}};
+  if (e.valence.linear_per_song)
+    json["linear"]["per_song"] = values(&AxisEvaluation::linear_per_song);
+}
+
+std::string over_time_text(const Evaluation& e) {
+  std::string text = fmt::format(
+      "scale {}, valence first; a value every half second\n\n{:<34}{:>9}{:>9}{:>9}\n"
+      "per song, then averaged\n",
+      scale_name(e.scale), "", "RMSE", "r", "CCC");
+  const auto row = [&](const std::string& name, double rmse, double r, double ccc) {
+    text += fmt::format("  {:<32}{:>9.3f}{:>9.3f}{:>9.3f}\n", name, rmse, r, ccc);
+  };
+  for (const auto& [name, axis] : axes(e)) {
+    row(name, axis->per_song->rmse, axis->per_song->pearson, axis->per_song->ccc);
+    if (axis->linear_per_song)
+      row(std::string(name) + ", linear", axis->linear_per_song->rmse,
+          axis->linear_per_song->pearson, axis->linear_per_song->ccc);
+    row(std::string(name) + ", mean of the training part", axis->baseline_per_song_rmse, 0, 0);
+  }
+  text += "over all half seconds of all songs\n";
+  for (const auto& [name, axis] : axes(e)) {
+    row(name, axis->model.rmse, axis->model.pearson, axis->model.ccc);
+    if (axis->linear)
+      row(std::string(name) + ", linear", axis->linear->rmse, axis->linear->pearson,
+          axis->linear->ccc);
+    row(std::string(name) + ", mean of the training part", axis->baseline_rmse, 0, 0);
+  }
+  return text;
 }
 
 }  // namespace
@@ -47,6 +103,7 @@ Json to_json(const Evaluation& e, bool with_list) {
   json["loss"] = number(e.loss);
   if (e.regression()) {
     json["scale"] = {e.scale.low, e.scale.high};
+    json["order"] = {"valence", "arousal"};
     json["r2"] = per_axis(e, [](const AxisEvaluation& a) { return a.model.r2; });
     json["rmse"] = per_axis(e, [](const AxisEvaluation& a) { return a.model.rmse; });
     json["pearson"] = per_axis(e, [](const AxisEvaluation& a) { return a.model.pearson; });
@@ -56,8 +113,11 @@ Json to_json(const Evaluation& e, bool with_list) {
     if (e.valence.linear) {
       json["linear"] = {
           {"r2", per_axis(e, [](const AxisEvaluation& a) { return a.linear->r2; })},
-          {"rmse", per_axis(e, [](const AxisEvaluation& a) { return a.linear->rmse; })}};
+          {"rmse", per_axis(e, [](const AxisEvaluation& a) { return a.linear->rmse; })},
+          {"pearson", per_axis(e, [](const AxisEvaluation& a) { return a.linear->pearson; })},
+          {"ccc", per_axis(e, [](const AxisEvaluation& a) { return a.linear->ccc; })}};
     }
+    if (e.over_time) put_per_song(e, json);
   } else {
     json["accuracy"] = number(e.song.accuracy);
     json["accuracy_interval"] = {e.song.accuracy_low, e.song.accuracy_high};
@@ -80,6 +140,11 @@ Json to_json(const Evaluation& e, bool with_list) {
     }
     json["confusion"] = e.song.confusion;
   }
+  if (!e.members.empty()) {
+    json["members"] = Json::array();
+    for (const auto& [name, worth] : e.members)
+      json["members"].push_back({{"member", name}, {member_measure(e), number(worth)}});
+  }
   if (!with_list) return json;
   json["list"] = Json::array();
   for (const auto& song : e.list) {
@@ -89,16 +154,38 @@ Json to_json(const Evaluation& e, bool with_list) {
     else
       json["list"].push_back({song.id, song.truth, song.predicted});
   }
+  if (e.over_time) {
+    // [id, [[seconds, valence, arousal, predicted valence, predicted arousal], ...]]
+    json["curves"] = Json::array();
+    for (const auto& song : e.list) {
+      Json steps = Json::array();
+      for (const auto& s : song.curve)
+        steps.push_back({s.seconds, s.truth.valence, s.truth.arousal, s.predicted.valence,
+                         s.predicted.arousal});
+      json["curves"].push_back({song.id, std::move(steps)});
+    }
+  }
   return json;
 }
 
 std::string headline(const Evaluation& e) {
   const std::string what = what_was_judged(e);
+  if (e.over_time) {
+    std::string text = e.split + ":";
+    for (const auto& [name, axis] : axes(e))
+      text += fmt::format(
+          " {} RMSE {:.3f} (mean predictor {:.3f}{}), r {:.3f}, CCC {:.3f};", name,
+          axis->per_song->rmse, axis->baseline_per_song_rmse,
+          axis->linear ? fmt::format(", linear {:.3f}", axis->linear_per_song->rmse) : "",
+          axis->per_song->pearson, axis->per_song->ccc);
+    return text + fmt::format(" per song; CCC over all: {:.3f}, {:.3f}; scale {}; {}",
+                              e.valence.model.ccc, e.arousal.model.ccc, scale_name(e.scale), what);
+  }
   if (e.regression()) {
     std::string text = e.split + ":";
     for (const auto& [name, axis] : axes(e)) {
-      text += fmt::format(" {} R2 {:.3f}, RMSE {:.3f} (mean predictor {:.3f}{});", name,
-                          axis->model.r2, axis->model.rmse, axis->baseline_rmse,
+      text += fmt::format(" {} R2 {:.3f}, CCC {:.3f}, RMSE {:.3f} (mean predictor {:.3f}{});", name,
+                          axis->model.r2, axis->model.ccc, axis->model.rmse, axis->baseline_rmse,
                           axis->linear ? fmt::format(", linear {:.3f}", axis->linear->rmse) : "");
     }
     return text + fmt::format(" scale {}; {}", scale_name(e.scale), what);
@@ -111,6 +198,11 @@ std::string headline(const Evaluation& e) {
 
 std::string to_text(const Evaluation& e) {
   std::string text = fmt::format("{} part: {}\n\n", e.split, what_was_judged(e));
+  if (e.over_time) {
+    text += over_time_text(e);
+    return text + fmt::format("\nloss      {:.4f} (mean squared error on 0-1)\n", e.loss) +
+           members_text(e);
+  }
   if (e.regression()) {
     text += fmt::format("scale {}, valence first\n{:<10}{:>9}{:>9}{:>9}{:>9}{:>16}{:>14}\n",
                         scale_name(e.scale), "", "R2", "RMSE", "r", "CCC", "mean predictor",
@@ -122,7 +214,8 @@ std::string to_text(const Evaluation& e) {
       if (axis->linear) text += fmt::format("{:>8} {:.3f}", "RMSE", axis->linear->rmse);
       text += "\n";
     }
-    return text + fmt::format("\nloss      {:.4f} (mean squared error on 0-1)\n", e.loss);
+    return text + fmt::format("\nloss      {:.4f} (mean squared error on 0-1)\n", e.loss) +
+           members_text(e);
   }
   text += fmt::format("accuracy  {:.4f}  (95 % interval {:.3f} to {:.3f})\n", e.song.accuracy,
                       e.song.accuracy_low, e.song.accuracy_high);
@@ -135,11 +228,20 @@ std::string to_text(const Evaluation& e) {
     text += fmt::format("per window: accuracy {:.4f}, macro-F1 {:.4f}\n", e.window.accuracy,
                         e.window.macro_f1);
   return text + "\n" + class_table_text(e.song, e.classes) + "\n" +
-         confusion_text(e.song, e.classes);
+         confusion_text(e.song, e.classes) + members_text(e);
 }
 
 std::string predictions_csv(const Evaluation& e) {
   std::string text;
+  if (e.over_time) {
+    text = "id,seconds,valence,arousal,predicted_valence,predicted_arousal\n";
+    for (const auto& song : e.list)
+      for (const auto& s : song.curve)
+        text += fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{:.6g}\n", data::csv_field(song.id),
+                            s.seconds, s.truth.valence, s.truth.arousal, s.predicted.valence,
+                            s.predicted.arousal);
+    return text;
+  }
   if (e.regression()) {
     text = "id,valence,arousal,predicted_valence,predicted_arousal\n";
     for (const auto& s : e.list)

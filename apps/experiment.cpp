@@ -5,7 +5,10 @@
 #include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <set>
 
+#include "apps/answers.h"
+#include "apps/augment.h"
 #include "apps/device_choice.h"
 #include "apps/interrupt.h"
 #include "apps/linear_floor.h"
@@ -13,6 +16,7 @@
 #include "apps/report.h"
 #include "apps/trainer.h"
 #include "apps/usage.h"
+#include "data/files.h"
 #include "engine/checkpoint.h"
 
 namespace etude::apps {
@@ -33,18 +37,57 @@ std::vector<int> all_items(const data::Dataset& dataset) {
 }
 
 // Labels that a split is stratified by: the classes, or quadrants for a regression. Their cuts are
-// those of the scale, so that nothing of the test part is learned from.
+// those of the scale, so that nothing of the test part is learned from. -1: no answer for the task.
 std::vector<int> strata(const data::Dataset& dataset, data::TaskKind kind) {
-  if (kind == data::TaskKind::va) kind = data::TaskKind::quadrants;
+  const bool over_time = kind == data::TaskKind::va_dynamic;
+  if (data::is_regression(kind)) kind = data::TaskKind::quadrants;
   const data::Task task = data::make_task(kind, data::Cuts::scale, dataset, all_items(dataset));
   std::vector<int> labels;
-  for (const data::Item& item : dataset.items) labels.push_back(task.label(item));
+  for (const data::Item& item : dataset.items)
+    labels.push_back(over_time && item.dynamic.seconds.empty() ? -1 : task.label(item));
   return labels;
 }
 
 // The run must be found again from another working directory. Empty stays empty.
 std::string absolute(const std::string& path) {
   return path.empty() ? path : fs::absolute(path).lexically_normal().string();
+}
+
+// --holdout COLUMN=VALUE: marks the items, which then are the test part. Where marks decide, an
+// item without one is trained on.
+void hold_out(data::Dataset& dataset, const std::vector<std::string>& holdout) {
+  if (holdout.empty()) return;
+  for (data::Item& item : dataset.items) item.split = item.split == "val" ? "val" : "train";
+  for (const std::string& text : holdout) {
+    const auto equals = text.find('=');
+    check_usage(equals != std::string::npos && equals > 0,
+                "--holdout {}: expected COLUMN=VALUE, e.g. --holdout speaker=theo", text);
+    const std::string column = text.substr(0, equals), value = text.substr(equals + 1);
+    std::set<std::string> columns, values;
+    int held_out = 0;
+    for (data::Item& item : dataset.items) {
+      for (const auto& [name, each] : item.columns)
+        if (!each.empty()) columns.insert(name);
+      const auto found = item.columns.find(column);
+      if (found == item.columns.end() || found->second.empty()) continue;
+      values.insert(found->second);
+      if (found->second != value) continue;
+      item.split = "test";
+      ++held_out;
+    }
+    check(!values.empty(), "--holdout {}: no item has a column \"{}\"; there are: {}", text, column,
+          columns.empty()
+              ? "none"
+              : data::some_of(std::vector<std::string>(columns.begin(), columns.end())));
+    check(held_out > 0, "--holdout {}: no item has this value; there are: {}", text,
+          data::some_of(std::vector<std::string>(values.begin(), values.end())));
+  }
+}
+
+void note_recipe(const Recipe& recipe) {
+  note(fmt::format("recipe {}: {}", recipe.name, recipe.reason));
+  for (const auto& text : recipe.flaws) note("flaw repeated: " + text);
+  for (const auto& text : recipe.assumed) note("assumed: " + text);
 }
 
 template <class Keep>
@@ -65,7 +108,7 @@ int erase_items(Corpus& corpus, Keep keep) {
 data::SplitOptions split_options(const TrainConfig& config) {
   data::SplitOptions options;
   options.seed = static_cast<std::uint64_t>(config.seed);
-  options.val_fraction = config.val_fraction;
+  options.val_fraction = *config.val_fraction;
   options.test_fraction = config.test_fraction;
   options.group_by = config.group_by;
   options.file = config.split_file;
@@ -107,8 +150,9 @@ fs::path cache_folder(const std::string& asked) {
 
 data::DatasetOptions dataset_options(const TrainConfig& config) {
   data::DatasetOptions options;
-  options.deam_labels = config.labels == "as-distributed" ? data::DeamLabels::as_distributed
-                                                          : data::DeamLabels::mended;
+  options.deam_labels = config.labels.value_or("mended") == "as-distributed"
+                            ? data::DeamLabels::as_distributed
+                            : data::DeamLabels::mended;
   options.groups = config.groups;
   return options;
 }
@@ -165,17 +209,34 @@ Experiment open_experiment(TrainConfig config) {
   for (std::string* path : {&config.groups, &config.split_file, &config.init})
     *path = absolute(*path);
   if (config.cache != "none") config.cache = absolute(config.cache);
+  begin_recipe(config);
   e.corpus.dataset = load_labelled(config);
+  hold_out(e.corpus.dataset, config.holdout);
   if (!config.task) config.task = data::to_string(data::default_task(e.corpus.dataset));
-  check_usage(config.monitor == "loss" || *config.task != "va",
-              "--monitor accuracy: a regression has no accuracy; use --monitor loss");
   e.profile = profile_dataset(e.corpus.dataset);
+  e.recipe = choose_recipe(config, e.profile, static_cast<int>(e.corpus.dataset.items.size()));
+  note_recipe(e.recipe);
+  const data::TaskKind task = data::parse_task(*config.task);
+  check_usage(task != data::TaskKind::va_dynamic || models::has_temporal_head(*config.model),
+              "--model {}: has no answers over time; --task va-dynamic goes with vgg4, a resnet or "
+              "a wrn",
+              *config.model);
+  check_usage(!config.loss || *config.loss == "mse" || data::is_regression(task),
+              "--loss {}: goes with --task va or va-dynamic, not {}", *config.loss, *config.task);
+  check_usage(*config.monitor == "loss" || !data::is_regression(task),
+              "--monitor accuracy: a regression has no accuracy; use --monitor loss");
   if (e.profile.kind != DataProfile::Kind::images)
     e.mel = resolve_mel(config, e.profile);
   else
     check_usage(!config.preset && config.mel.empty(),
                 "--{}: this data set has images, which have no spectrogram",
                 config.preset ? "preset" : "mel");
+  if (config.augment) {
+    const Augmenter augmenter(parse_augment(*config.augment), e.mel);
+    check_usage(*config.task != "va-dynamic" || !(augmenter.has("tempo") || augmenter.has("mixup")),
+                "--augment {}: tempo and mixup would move the answers of --task va-dynamic in time",
+                *config.augment);
+  }
   e.config = config;
   // What is wrong with the split of a new run shows before the features of a large data set are
   // made, not after.
@@ -185,14 +246,17 @@ Experiment open_experiment(TrainConfig config) {
     else
       make_experiment_folds(e);
   }
+  prepare_corpus(e);
+  return e;
+}
+
+void prepare_corpus(Experiment& e) {
   e.corpus.features = prepare_with_progress(e.corpus.dataset, all_items(e.corpus.dataset),
-                                            e.mel.value_or(data::MelSettings{}), config);
+                                            e.mel.value_or(data::MelSettings{}), e.config);
   const auto& features = e.corpus.features.items;
   const int broken =
       erase_items(e.corpus, [&](std::size_t i) { return !features[i].values.empty(); });
   if (broken > 0) note(fmt::format("warning: {} files gave no features and are left out", broken));
-  e.config = std::move(config);
-  return e;
 }
 
 data::Split make_experiment_split(const Experiment& e) {
@@ -228,11 +292,12 @@ std::vector<data::Split> make_experiment_folds(const Experiment& e) {
 
 ModelSpec make_spec(const Experiment& e, const TrainConfig& config, const data::Split& split) {
   ModelSpec spec;
-  spec.model = config.model;
+  spec.model = *config.model;
   spec.dataset = e.corpus.dataset.kind;
-  spec.task = data::make_task(data::parse_task(*config.task), data::parse_cuts(config.cuts),
-                              e.corpus.dataset, split.train);
-  spec.scale = e.corpus.dataset.scale;
+  spec.task = data::make_task(
+      data::parse_task(*config.task), data::parse_cuts(*config.cuts), e.corpus.dataset,
+      *config.cuts_from == "all" ? all_items(e.corpus.dataset) : split.train);
+  spec.scale = spec.task.dynamic() ? e.corpus.dataset.dynamic_scale : e.corpus.dataset.scale;
   spec.mel = e.mel;
   if (!e.mel)
     spec.statistics = pooled(data::fit_band_statistics(e.corpus.features, split.train));
@@ -243,44 +308,53 @@ ModelSpec make_spec(const Experiment& e, const TrainConfig& config, const data::
   spec.options.height = e.corpus.features.items.front().height;
   spec.options.width = spec.width > 0 ? spec.width : longest(e.corpus.features);
   if (spec.width == 0) spec.width = static_cast<int>(spec.options.width);
+  if (spec.task.dynamic()) {
+    const data::StepGrid grid = spec.grid();
+    spec.options.steps = grid.steps(spec.width > 0 ? spec.width : longest(e.corpus.features));
+    spec.width = grid.frames(static_cast<int>(spec.options.steps));
+    spec.window_step = grid.steps(std::max(1, *config.window_step));
+    spec.options.width = spec.width;
+  }
   spec.options.channels = 1;
   spec.options.outputs = spec.task.outputs();
   spec.options.hidden = config.hidden;
-  spec.options.blocks = config.blocks;
+  spec.options.blocks = *config.blocks;
   spec.options.padding = config.padding;
   spec.options.dropout = config.dropout;
   spec.options.seed = static_cast<std::uint64_t>(config.seed);
   return spec;
 }
 
-std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_split,
-                                    const fs::path& path, const std::string& label,
-                                    const fs::path& resume) {
+std::optional<Outcome> train_one(const Experiment& e, const Training& training) {
+  const fs::path& path = training.folder;
+  const std::string& label = training.label;
   const RunFolder folder(path);
-  TrainConfig config = e.config;
+  TrainConfig config = training.config;
   const bool going_on = config.resume && fs::exists(folder.state());
   // The recorded split holds, even if the data set has changed since.
   const bool recorded = config.resume && fs::exists(folder.split());
   const data::Split split =
-      recorded ? data::read_split(folder.split(), e.corpus.dataset) : new_split;
+      recorded ? data::read_split(folder.split(), e.corpus.dataset) : training.split;
   config.cv.clear();  // a fold is a run like any other, and can be taken up by itself
-  fill_defaults(config, e.profile, static_cast<int>(split.train.size()));
+  fill_defaults(config, e.recipe.name, e.profile, static_cast<int>(split.train.size()));
   const ModelSpec spec = make_spec(e, config, split);
   config.width = spec.width;
-  const TrainJob job{
-      config, e.corpus.dataset, e.corpus.features, split, spec, path, e.device, label, resume};
+  const TrainJob job{config, e.corpus.dataset, e.corpus.features, split, spec, path, e.device,
+                     label,  training.resume,  training.weights};
   Trainer trainer(job);
   note(fmt::format("{}{} ({} parameters) on {}, {}; {} train, {} val, {} test", label, spec.model,
                    trainer.model().parameter_count(), where_it_runs(e.device),
-                   spec.task.regression() ? std::string("valence and arousal")
-                                          : fmt::format("{} classes", spec.task.outputs()),
+                   spec.task.dynamic()      ? std::string("valence and arousal every half second")
+                   : spec.task.regression() ? std::string("valence and arousal")
+                                            : fmt::format("{} classes", spec.task.outputs()),
                    split.train.size(), split.val.size(), split.test.size()));
   if (going_on) {
     trainer.restore();
   } else {
     make_folder(path);
     data::write_split(folder.split(), e.corpus.dataset, split);
-    write_json(folder.run_json(), run_json(config, spec, e.corpus.dataset, split, e.device));
+    write_json(folder.run_json(),
+               run_json(config, e.recipe, spec, e.corpus.dataset, split, e.device));
     for (const auto& old : {folder.metrics(), folder.best(), folder.last(), folder.state()})
       fs::remove(old);
   }
@@ -291,31 +365,31 @@ std::optional<Evaluation> train_one(const Experiment& e, const data::Split& new_
   }
 
   const std::string part = split.test.empty() ? "val" : "test";
-  const std::vector<int>& items = split.test.empty() ? split.val : split.test;
-  if (items.empty()) {
+  if (split.test.empty() && split.val.empty()) {
     note("no test and no validation part: nothing to evaluate on");
     write_report(folder);
     return std::nullopt;
   }
-  const LinearFloor floor = LinearFloor::fit(e.corpus.dataset, e.corpus.features, spec.task, split);
+  const LinearFloor floor =
+      LinearFloor::fit(e.corpus.dataset, e.corpus.features, spec.task, split, spec.grid());
   floor.save(folder.linear());
-  const Predictions linear = floor.predict(e.corpus.features, items);
   load_state(folder.best(), trainer.model().state());
-  data::LoaderOptions options;
-  options.batch_size = std::max(64, *config.batch);
-  options.width = spec.width;
-  options.window_step = spec.window_step;
-  options.device = e.device;
-  data::Loader loader(e.corpus.dataset, e.corpus.features, spec.statistics, spec.task, items,
-                      options);
-  const Predictions predictions = run_model(trainer.model(), loader, label + part);
-  const Evaluation result =
-      evaluate(part, predictions, e.corpus.dataset, spec.task, spec.scale,
-               fit_baseline(e.corpus.dataset, spec.task, split.train), linear);
-  write_json(folder.evaluation(part), to_json(result, true));
-  write_text(folder.predictions(part), predictions_csv(result));
+  Outcome outcome;
+  const auto judge_part = [&](const std::string& name, const std::vector<int>& items) {
+    outcome.answers = answers_of(trainer.model(), spec, e.corpus, items, e.device, label + name);
+    Evaluation result = judge(name, outcome.answers, e.corpus.dataset, spec,
+                              fit_baseline(e.corpus.dataset, spec.task, split.train),
+                              answers_of(floor, spec, e.corpus, items));
+    write_json(folder.evaluation(name), to_json(result, true));
+    write_text(folder.predictions(name), predictions_csv(result));
+    return result;
+  };
+  if (e.recipe.name == "original" && part == "test")
+    outcome.validation = judge_part("val", split.val);
+  outcome.result = judge_part(part, split.test.empty() ? split.val : split.test);
+  outcome.spec = spec;
   write_report(folder);
-  return result;
+  return outcome;
 }
 
 }  // namespace etude::apps

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "apps/defaults.h"
-#include "apps/evaluate.h"
+#include "apps/linear_floor.h"
 #include "apps/model_spec.h"
+#include "apps/recipes.h"
 #include "apps/run_folder.h"
 #include "apps/train_config.h"
 #include "data/split.h"
@@ -41,6 +42,7 @@ struct Experiment {
   TrainConfig config;
   Corpus corpus;
   DataProfile profile;
+  Recipe recipe;
   std::optional<data::MelSettings> mel;  // none for images
   Device device;
 };
@@ -55,11 +57,29 @@ std::vector<data::Split> make_experiment_folds(const Experiment& experiment);
 ModelSpec make_spec(const Experiment& experiment, const TrainConfig& config,
                     const data::Split& split);
 
-// Trains one model into `folder` (with --resume: goes on), evaluates its best weights on the test
-// part (validation where there is none), and writes the report. Empty when --max-steps stopped it.
-// `resume` is the folder that --resume names: `folder`, or the one of all folds.
-std::optional<Evaluation> train_one(const Experiment& experiment, const data::Split& split,
-                                    const std::filesystem::path& folder, const std::string& label,
-                                    const std::filesystem::path& resume);
+// What a trained model, or an ensemble, is worth.
+struct Outcome {
+  Evaluation result;                     // on the test part (validation where there is none)
+  std::optional<Evaluation> validation;  // with the recipe `original`: what it would have reported
+  ModelSpec spec;
+  Answers answers;  // that `result` judges
+};
+
+// One training.
+struct Training {
+  TrainConfig config;  // the experiment's, or a member's of an ensemble
+  const data::Split& split;
+  std::filesystem::path folder;
+  std::string label;             // before its progress
+  std::filesystem::path resume;  // the folder that --resume names: `folder`, or that of all of them
+  std::vector<double> weights{};  // of the songs of split.train; empty: equal (data/loader.h)
+};
+
+// Trains one model (with --resume: goes on), evaluates its best weights and writes the report.
+// Empty when --max-steps stopped it.
+std::optional<Outcome> train_one(const Experiment& experiment, const Training& training);
+
+// Makes the features of the experiment's items under its front end; leaves out those without.
+void prepare_corpus(Experiment& experiment);
 
 }  // namespace etude::apps

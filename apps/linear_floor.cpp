@@ -1,5 +1,6 @@
 #include "apps/linear_floor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -15,49 +16,61 @@ namespace {
 constexpr int steps = 600, steps_between_checks = 10;
 // Few weights need few samples; 50,000 images would cost half a minute for the same floor.
 constexpr std::size_t most_items = 8192;
+constexpr int context_steps = 10;  // five seconds
 constexpr double learning_rate = 0.01, weight_decay = 0.1;
 
-// Mean and population deviation of every band over the frames: [2 height].
-std::vector<float> song_statistics(const data::Features& song) {
+// Mean and population deviation of every band over the frames [begin, end): [2 height].
+std::vector<float> statistics(const data::Features& song, int begin, int end) {
   std::vector<float> result(2 * static_cast<std::size_t>(song.height));
+  const int n = end - begin;
   for (int band = 0; band < song.height; ++band) {
-    const float* row = song.values.data() + static_cast<std::size_t>(band) * song.width;
+    const float* row = song.values.data() + static_cast<std::size_t>(band) * song.width + begin;
     double sum = 0, squares = 0;
-    for (int f = 0; f < song.width; ++f) sum += row[f];
-    const double mean = sum / song.width;
-    for (int f = 0; f < song.width; ++f) squares += (row[f] - mean) * (row[f] - mean);
+    for (int f = 0; f < n; ++f) sum += row[f];
+    const double mean = sum / n;
+    for (int f = 0; f < n; ++f) squares += (row[f] - mean) * (row[f] - mean);
     result[band] = static_cast<float>(mean);
-    result[song.height + band] = static_cast<float>(std::sqrt(squares / song.width));
+    result[song.height + band] = static_cast<float>(std::sqrt(squares / n));
   }
   return result;
 }
 
 // At most `most_items` of them, evenly spread.
-std::vector<int> some_items(const std::vector<int>& items) {
-  if (items.size() <= most_items) return items;
-  std::vector<int> some;
-  for (std::size_t i = 0; i < most_items; ++i) some.push_back(items[i * items.size() / most_items]);
+template <class T>
+std::vector<T> some_of(const std::vector<T>& all) {
+  if (all.size() <= most_items) return all;
+  std::vector<T> some;
+  for (std::size_t i = 0; i < most_items; ++i) some.push_back(all[i * all.size() / most_items]);
   return some;
 }
 
-// Labels or targets of a part, as the loss takes them.
+// Labels or targets, as the loss takes them.
 struct Truth {
   Tensor labels, targets;
 };
 
-Truth truth_of(const data::Dataset& dataset, const data::Task& task,
-               const std::vector<int>& items) {
-  const auto n = static_cast<Index>(items.size());
+template <class Rows>
+Truth truth_of(const data::Dataset& dataset, const data::Task& task, const Rows& rows) {
+  const auto n = static_cast<Index>(rows.size());
   if (task.regression()) {
     std::vector<float> values;
-    for (int i : items) {
-      values.push_back(static_cast<float>(dataset.items[i].affect->valence));
-      values.push_back(static_cast<float>(dataset.items[i].affect->arousal));
+    for (const auto& row : rows) {
+      const data::Item& item = dataset.items[row.item];
+      data::Affect affect;
+      if (row.step < 0) {
+        affect = *item.affect;
+      } else {
+        for (std::size_t i = 0; i < item.dynamic.seconds.size(); ++i)
+          if (data::step_at(item.dynamic.seconds[i]) == row.step)
+            affect = {item.dynamic.valence[i], item.dynamic.arousal[i]};
+      }
+      values.push_back(static_cast<float>(affect.valence));
+      values.push_back(static_cast<float>(affect.arousal));
     }
     return {{}, Tensor::from(values, {n, 2})};
   }
   std::vector<std::int64_t> labels;
-  for (int i : items) labels.push_back(task.label(dataset.items[i]));
+  for (const auto& row : rows) labels.push_back(task.label(dataset.items[row.item]));
   return {Tensor::from(labels, {n}), {}};
 }
 
@@ -68,30 +81,59 @@ Tensor loss_of(const Tensor& outputs, const Truth& truth) {
 
 }  // namespace
 
-std::vector<float> LinearFloor::standardised(const data::FeatureSet& features,
-                                             const std::vector<int>& items) const {
-  std::vector<float> rows;
-  for (int item : items) {
-    std::vector<float> row = song_statistics(features.items[item]);
-    check(row.size() == mean_.size(), "linear floor: made for {} bands, item has {}",
-          mean_.size() / 2, row.size() / 2);
-    for (std::size_t k = 0; k < row.size(); ++k)
-      rows.push_back((row[k] - mean_[k]) / deviation_[k]);
+std::vector<LinearFloor::Row> LinearFloor::rows_of(const data::Dataset& dataset,
+                                                   const data::FeatureSet& features,
+                                                   const data::Task& task,
+                                                   const std::vector<int>& items,
+                                                   const data::StepGrid& grid) {
+  std::vector<Row> rows;
+  for (const int item : items) {
+    if (!task.dynamic()) {
+      rows.push_back({item, -1});
+      continue;
+    }
+    const int steps = grid.steps(features.items[item].frames());
+    for (const double seconds : dataset.items[item].dynamic.seconds)
+      if (const int step = data::step_at(seconds); step >= 0 && step < steps)
+        rows.push_back({item, step});
   }
   return rows;
 }
 
+std::vector<float> LinearFloor::standardised(const data::FeatureSet& features,
+                                             const std::vector<Row>& rows,
+                                             const data::StepGrid& grid) const {
+  std::vector<float> values;
+  for (const Row& one : rows) {
+    const data::Features& song = features.items[one.item];
+    int begin = 0, end = song.width;
+    if (one.step >= 0) {
+      end = std::min(song.width, grid.frames(one.step + 1));
+      begin = std::clamp(grid.frames(one.step + 1 - context_steps), 0, end - 1);
+    }
+    std::vector<float> row = statistics(song, begin, end);
+    check(row.size() == mean_.size(), "linear floor: made for {} bands, item has {}",
+          mean_.size() / 2, row.size() / 2);
+    for (std::size_t k = 0; k < row.size(); ++k)
+      values.push_back((row[k] - mean_[k]) / deviation_[k]);
+  }
+  return values;
+}
+
 LinearFloor LinearFloor::fit(const data::Dataset& dataset, const data::FeatureSet& features,
-                             const data::Task& task, const data::Split& split) {
+                             const data::Task& task, const data::Split& split,
+                             const data::StepGrid& grid) {
   check(!split.train.empty(), "linear floor: the training part is empty");
-  const std::vector<int> train = some_items(split.train), val = some_items(split.val);
+  const std::vector<Row> train = some_of(rows_of(dataset, features, task, split.train, grid));
+  const std::vector<Row> val = some_of(rows_of(dataset, features, task, split.val, grid));
+  check(!train.empty(), "linear floor: the training part has no annotation within its audio");
   const auto n = static_cast<Index>(train.size());
-  const Index inputs = 2 * features.items[train.front()].height;
+  const Index inputs = 2 * features.items[train.front().item].height;
 
   LinearFloor floor;
   floor.mean_.assign(inputs, 0);
   floor.deviation_.assign(inputs, 1);
-  const std::vector<float> raw = floor.standardised(features, train);
+  const std::vector<float> raw = floor.standardised(features, train, grid);
   for (Index k = 0; k < inputs; ++k) {
     double sum = 0, squares = 0;
     for (Index i = 0; i < n; ++i) sum += raw[i * inputs + k];
@@ -104,13 +146,13 @@ LinearFloor LinearFloor::fit(const data::Dataset& dataset, const data::FeatureSe
   Generator generator(0);
   Linear layer(inputs, task.outputs(), true, generator);
   Adamw optimizer(layer, {.lr = learning_rate, .weight_decay = weight_decay}, false);
-  const Tensor x = Tensor::from(floor.standardised(features, train), {n, inputs});
+  const Tensor x = Tensor::from(floor.standardised(features, train, grid), {n, inputs});
   const Truth truth = truth_of(dataset, task, train);
   Tensor x_val;
   Truth truth_val;
   if (!val.empty()) {
-    x_val =
-        Tensor::from(floor.standardised(features, val), {static_cast<Index>(val.size()), inputs});
+    x_val = Tensor::from(floor.standardised(features, val, grid),
+                         {static_cast<Index>(val.size()), inputs});
     truth_val = truth_of(dataset, task, val);
   }
   double best = std::numeric_limits<double>::infinity();
@@ -130,12 +172,20 @@ LinearFloor LinearFloor::fit(const data::Dataset& dataset, const data::FeatureSe
   return floor;
 }
 
+std::vector<float> LinearFloor::answers(const data::FeatureSet& features,
+                                        const std::vector<Row>& rows,
+                                        const data::StepGrid& grid) const {
+  const NoGrad no_grad;
+  const Tensor x = Tensor::from(standardised(features, rows, grid),
+                                {static_cast<Index>(rows.size()), weight_.dim(1)});
+  return linear(x, weight_, bias_).to_vector<float>();
+}
+
 Predictions LinearFloor::predict(const data::FeatureSet& features,
                                  const std::vector<int>& items) const {
-  const NoGrad no_grad;
-  const Tensor x = Tensor::from(standardised(features, items),
-                                {static_cast<Index>(items.size()), weight_.dim(1)});
-  const std::vector<float> values = linear(x, weight_, bias_).to_vector<float>();
+  std::vector<Row> rows;
+  for (const int item : items) rows.push_back({item, -1});
+  const std::vector<float> values = answers(features, rows, {});
   Predictions result;
   result.outputs = static_cast<int>(weight_.dim(0));
   result.items = items;
@@ -143,6 +193,25 @@ Predictions LinearFloor::predict(const data::FeatureSet& features,
   result.window_outputs = result.song_outputs;
   for (std::size_t i = 0; i < items.size(); ++i) result.window_song.push_back(static_cast<int>(i));
   return result;
+}
+
+std::vector<Curve> LinearFloor::predict_over_time(const data::FeatureSet& features,
+                                                  const std::vector<int>& items,
+                                                  const data::StepGrid& grid) const {
+  std::vector<Curve> curves;
+  for (const int item : items) {
+    std::vector<Row> rows;
+    const int steps = grid.steps(features.items[item].frames());
+    for (int step = 0; step < steps; ++step) rows.push_back({item, step});
+    const std::vector<float> values = answers(features, rows, grid);
+    Curve curve{item, {}, {}};
+    for (int step = 0; step < steps; ++step) {
+      curve.valence.push_back(values[2 * step]);
+      curve.arousal.push_back(values[2 * step + 1]);
+    }
+    curves.push_back(std::move(curve));
+  }
+  return curves;
 }
 
 void LinearFloor::save(const std::filesystem::path& path) const {

@@ -17,11 +17,17 @@ T get(const Json& json, const char* key) {
 }
 
 Json options_json(const models::ModelOptions& o) {
-  return {
-      {"height", o.height},   {"width", o.width},     {"channels", o.channels},
-      {"outputs", o.outputs}, {"hidden", o.hidden},   {"blocks", o.blocks},
-      {"padding", o.padding}, {"dropout", o.dropout}, {"zero_init_residual", o.zero_init_residual},
-      {"seed", o.seed}};
+  return {{"height", o.height},
+          {"width", o.width},
+          {"channels", o.channels},
+          {"outputs", o.outputs},
+          {"steps", o.steps},
+          {"hidden", o.hidden},
+          {"blocks", o.blocks},
+          {"padding", o.padding},
+          {"dropout", o.dropout},
+          {"seed", o.seed},
+          {"zero_init_residual", o.zero_init_residual}};
 }
 
 models::ModelOptions options_from_json(const Json& json) {
@@ -30,6 +36,7 @@ models::ModelOptions options_from_json(const Json& json) {
   o.width = get<Index>(json, "width");
   o.channels = get<Index>(json, "channels");
   o.outputs = get<Index>(json, "outputs");
+  o.steps = json.value("steps", Index(0));  // runs from before there was one
   o.hidden = get<Index>(json, "hidden");
   o.blocks = get<Index>(json, "blocks");
   o.padding = get<Index>(json, "padding");
@@ -84,6 +91,24 @@ ModelSpec model_spec_from_json(const Json& json) {
   spec.width = get<int>(json, "width");
   spec.window_step = get<int>(json, "window_step");
   return spec;
+}
+
+data::StepGrid ModelSpec::grid() const {
+  if (!task.dynamic() || !mel) return {};
+  return data::StepGrid::of(mel->sample_rate, static_cast<double>(mel->hop));
+}
+
+data::LoaderOptions evaluation_loader(const ModelSpec& spec, Device device, int batch_size) {
+  data::LoaderOptions options;
+  options.batch_size = batch_size;
+  options.width = spec.width;
+  options.window_step = spec.window_step;
+  options.device = device;
+  if (spec.task.dynamic()) {
+    options.steps = static_cast<int>(spec.options.steps);
+    options.grid = spec.grid();
+  }
+  return options;
 }
 
 Metadata spec_metadata(const ModelSpec& spec) {

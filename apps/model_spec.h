@@ -28,8 +28,14 @@ struct ModelSpec {
   std::optional<data::MelSettings> mel;  // none for images
   data::BandStatistics statistics;       // of the training part; empty: not standardised by band
   int width = 0;                         // frames of a sample; 0: the longest item
-  int window_step = 0;                   // frames between windows; 0: width
+  int window_step = 0;  // frames between windows, 0: width; over time: half seconds
+
+  // Where the half seconds of a task over time lie; a sample has options.steps of them.
+  data::StepGrid grid() const;
 };
+
+// How items are cut into windows for evaluation.
+data::LoaderOptions evaluation_loader(const ModelSpec& spec, Device device, int batch_size = 64);
 
 Json to_json(const ModelSpec& spec);
 // Error names the key that is missing or of the wrong type.

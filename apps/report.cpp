@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <map>
 
+#include "apps/ensemble.h"
 #include "apps/metrics.h"
 #include "apps/report_page.h"
 #include "apps/svg.h"
@@ -70,6 +72,29 @@ std::string classification_details(const Json& e) {
 
 // ---- regression ---------------------------------------------------------------------------------
 
+// Over time: each song by itself, then the mean.
+std::string per_song_table(const Json& e) {
+  if (!e.contains("per_song")) return {};
+  const auto cell = [](const Json& of, const char* metric, const char* axis) {
+    return fmt::format("{:.3f}", of.at(metric).at(axis).get<double>());
+  };
+  std::vector<std::vector<std::string>> rows;
+  for (const char* axis : {"valence", "arousal"}) {
+    const Json& model = e.at("per_song");
+    rows.push_back({axis, cell(model, "rmse", axis),
+                    cell(e.at("mean_predictor").at("per_song"), "rmse", axis),
+                    cell(model, "pearson", axis), cell(model, "ccc", axis)});
+    if (!e.contains("linear")) continue;
+    const Json& linear = e.at("linear").at("per_song");
+    rows.push_back({std::string(axis) + ", linear floor", cell(linear, "rmse", axis), "",
+                    cell(linear, "pearson", axis), cell(linear, "ccc", axis)});
+  }
+  return section("Per song, then averaged",
+                 card(table({"axis", "RMSE", "RMSE of the mean", "Pearson r", "CCC"}, rows)) +
+                     "<p class=\"lead\">A value every half second. The table above has all of "
+                     "them together; here each song is judged by itself.</p>\n");
+}
+
 std::string regression_headline(const Json& e) {
   const auto& scale = e.at("scale");
   std::vector<Tile> list;
@@ -91,7 +116,7 @@ std::string regression_headline(const Json& e) {
                     cell(e.at("ccc"))});
     if (e.contains("linear")) rows.back().push_back(cell(e.at("linear").at("rmse")));
   }
-  return tiles(list) + section("Beside the baselines", card(table(head, rows)));
+  return tiles(list) + section("Beside the baselines", card(table(head, rows))) + per_song_table(e);
 }
 
 std::string regression_details(const Json& e) {
@@ -174,6 +199,55 @@ std::string data_section(const Json& run) {
   return section("Data", card(table(head, rows)) + notes);
 }
 
+// Which recipe, and of one that repeats flaws: which, and what the part that chose the weights
+// says.
+std::string recipe_section(const Json& run, const RunFolder& folder) {
+  if (!run.contains("recipe")) return {};
+  const Json& recipe = run.at("recipe");
+  std::string text =
+      fmt::format("<p class=\"lead\">{}: {}</p>\n", escape(recipe.at("name").get<std::string>()),
+                  escape(recipe.at("reason").get<std::string>()));
+  for (const auto& [key, title] : {std::pair{"flaws", "Flaws, repeated on purpose"},
+                                   {"assumed", "Assumed, where the source says nothing"}}) {
+    if (!recipe.contains(key)) continue;
+    std::string list;
+    for (const Json& line : recipe.at(key))
+      list += "<li>" + escape(line.get<std::string>()) + "</li>\n";
+    text += card(fmt::format("<p>{}</p>\n<ul>\n{}</ul>\n", title, list));
+  }
+  if (recipe.at("name") == "original" && std::filesystem::exists(folder.evaluation("val"))) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [part, title] :
+         {std::pair{"val", "as the original reports it: the part that chose the weights"},
+          {"test", "honest: songs that chose nothing"}}) {
+      if (!std::filesystem::exists(folder.evaluation(part))) continue;
+      const Json e = read_json(folder.evaluation(part));
+      if (!e.contains("accuracy")) continue;
+      rows.push_back({title, fmt::format("{:.3f}", e.at("accuracy").get<double>()),
+                      fmt::format("{:.3f}", e.at("majority").get<double>()), e.at("n").dump()});
+    }
+    text += card(table({"accuracy on", "model", "majority", "songs"}, rows));
+  }
+  return section("Recipe", text);
+}
+
+std::string members_section(const RunFolder& folder, const Json& evaluation) {
+  if (!holds_ensemble(folder.path())) return {};
+  const Ensemble ensemble = read_ensemble(folder.path());
+  std::map<std::string, std::string> worth;
+  if (evaluation.contains("members"))
+    for (const Json& member : evaluation.at("members"))
+      worth[member.at("member")] = fmt::format(
+          "{:.3f}", member.at(member.contains("ccc") ? "ccc" : "accuracy").get<double>());
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& member : ensemble.members)
+    rows.push_back({escape(member.path + (member.what.empty() ? "" : ": " + member.what)),
+                    fmt::format("{:.3g}", member.weight), worth[member.path]});
+  return section("Members", "<p class=\"lead\">" + escape(ensemble.kind) +
+                                ": the numbers above are those of all members together.</p>\n" +
+                                card(table({"member", "weight", "alone"}, rows)));
+}
+
 std::string folded(const std::string& title, const Json& object) {
   return "<details>\n<summary>" + escape(title) + "</summary>\n" + card(key_table(object)) +
          "</details>\n";
@@ -197,9 +271,11 @@ void write_report(const RunFolder& folder) {
     body += "<p class=\"lead\">Not evaluated yet: run `etude eval` on this folder.</p>\n";
   else
     body += classification ? classification_headline(evaluation) : regression_headline(evaluation);
-  body += curves(records, evaluation);
+  body += members_section(folder, evaluation);
+  if (!records.empty()) body += curves(records, evaluation);
   if (!evaluation.is_null())
     body += classification ? classification_details(evaluation) : regression_details(evaluation);
+  body += recipe_section(run, folder);
   body += data_section(run);
   Json spec = run.at("spec");
   spec.erase("statistics");
@@ -208,7 +284,7 @@ void write_report(const RunFolder& folder) {
                                          folded("Environment", run.at("environment")));
   std::filesystem::path absolute = std::filesystem::absolute(folder.path()).lexically_normal();
   if (!absolute.has_filename()) absolute = absolute.parent_path();
-  const std::string title = fmt::format("{} on {}", config.at("model").get<std::string>(),
+  const std::string title = fmt::format("{} on {}", run.at("spec").at("model").get<std::string>(),
                                         config.at("dataset").get<std::string>());
   const std::string subtitle =
       fmt::format("run {}, task {}, seed {}, {}", absolute.filename().string(),

@@ -139,10 +139,11 @@ Json read_run(const RunFolder& folder) {
   return run;
 }
 
-Json run_json(const TrainConfig& config, const ModelSpec& spec, const data::Dataset& dataset,
-              const data::Split& split, Device device) {
+Json run_json(const TrainConfig& config, const Recipe& recipe, const ModelSpec& spec,
+              const data::Dataset& dataset, const data::Split& split, Device device) {
   Json json;
   json["config"] = to_json(config);
+  json["recipe"] = to_json(recipe);
   json["spec"] = to_json(spec);
   json["environment"] = environment_json(device);
   Json& data_json = json["data"];

@@ -8,6 +8,7 @@
 
 #include "apps/json.h"
 #include "apps/model_spec.h"
+#include "apps/recipes.h"
 #include "apps/train_config.h"
 #include "data/split.h"
 
@@ -22,6 +23,9 @@ class RunFolder {
   Path metrics() const { return path_ / "metrics.jsonl"; }
   Path best() const { return path_ / "best.safetensors"; }
   Path last() const { return path_ / "last.safetensors"; }
+  Path snapshot(int cycle) const {
+    return path_ / ("snapshot-" + std::to_string(cycle) + ".safetensors");
+  }
   Path state() const { return path_ / "state.safetensors"; }
   Path linear() const { return path_ / "linear.safetensors"; }
   Path split() const { return path_ / "split.csv"; }
@@ -58,8 +62,8 @@ void truncate_metrics(const std::filesystem::path& path, int epochs);
 std::string to_line(const EpochRecord& record, int epochs);
 
 // What run.json says: how to repeat the run, and on what it was made.
-Json run_json(const TrainConfig& config, const ModelSpec& spec, const data::Dataset& dataset,
-              const data::Split& split, Device device);
+Json run_json(const TrainConfig& config, const Recipe& recipe, const ModelSpec& spec,
+              const data::Dataset& dataset, const data::Split& split, Device device);
 // Reads it back. Error where it is no run.json. A folder of folds has `config` alone.
 Json read_run(const RunFolder& folder);
 // Versions, device, instruction set, threads.

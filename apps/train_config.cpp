@@ -1,10 +1,14 @@
 #include "apps/train_config.h"
 
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <type_traits>
 
+#include "apps/augment.h"
 #include "apps/option_check.h"
+#include "apps/recipes.h"
 #include "apps/usage.h"
 #include "data/dataset.h"
 #include "data/mel.h"
@@ -27,17 +31,21 @@ void visit_fields(Config& c, F&& f) {
   const CLI::Validator any;
   const CLI::Validator positive = number_from(1), not_negative = number_from(0);
   const CLI::Validator fraction = number_in(0.0, 0.999999), real = number_from(0.0);
-  const CLI::Validator above_zero = number_from(1e-9);
+  const CLI::Validator above_zero = number_from(1e-12);
 
   f("dataset", c.dataset, "Data", "Kind of data set", IsMember(data::dataset_kinds()));
   f("data", c.data, "Data", "Root folder of the data; repeat to combine several", any);
   f("task", c.task, "Data", "What to predict [quadrants for deam and pmemo, classes otherwise]",
-    IsMember(Words{"emotion9", "quadrants", "valence2", "arousal2", "va", "classes"}));
+    IsMember(
+        Words{"emotion9", "quadrants", "valence2", "arousal2", "va", "va-dynamic", "classes"}));
   f("cuts", c.cuts, "Data",
     "Where the levels of an axis meet: equal parts of the scale, of the training part's range, or "
-    "of its values",
+    "of its values [scale]",
     IsMember(Words{"scale", "minmax", "tertiles"}));
-  f("labels", c.labels, "Data", "DEAM's swapped columns: mended, or as distributed",
+  f("cuts-from", c.cuts_from, "Data",
+    "Whose values minmax and tertiles learn from: the training part's, or all, which leaks [train]",
+    IsMember(Words{"train", "all"}));
+  f("labels", c.labels, "Data", "DEAM's swapped columns: mended, or as distributed [mended]",
     IsMember(Words{"mended", "as-distributed"}));
   f("groups", c.groups, "Data",
     "CSV with `file` and any of `split`, `fold`, free columns (folder only)", any);
@@ -46,7 +54,10 @@ void visit_fields(Config& c, F&& f) {
   f("split-file", c.split_file, "Data",
     "Take the split from this CSV (id,split) instead of the seed", any);
   f("cv", c.cv, "Data", "Cross-validation: a number of folds, or the column that has them", any);
-  f("val-fraction", c.val_fraction, "Data", "Share of the items for validation", fraction);
+  f("holdout", c.holdout, "Data",
+    "COLUMN=VALUE: items with this value are the test part, e.g. speaker=theo; repeatable", any);
+  f("val-fraction", c.val_fraction, "Data",
+    "Share of the items for validation [0.15; by the recipe]", fraction);
   f("test-fraction", c.test_fraction, "Data",
     "Share of the items for the test, where none is given", fraction);
 
@@ -62,17 +73,35 @@ void visit_fields(Config& c, F&& f) {
     "Folder of the feature cache; `none` switches it off [~/.cache/etude]", any);
   f("strict", c.strict, "Front end", "A damaged audio file is an error, not a warning", any);
 
-  f("model", c.model, "Model", "Which network", IsMember(models::model_names()));
+  f("model", c.model, "Model", "Which network [by the recipe]", IsMember(models::model_names()));
   f("hidden", c.hidden, "Model", "Channels of TinyVGG", positive);
-  f("blocks", c.blocks, "Model", "Blocks of TinyVGG", positive);
+  f("blocks", c.blocks, "Model", "Blocks of TinyVGG [2]", positive);
   f("padding", c.padding, "Model", "Padding of TinyVGG's convolutions: 0 or 1", number_in(0, 1));
   f("dropout", c.dropout, "Model", "Dropout before the last layer", fraction);
   f("init", c.init, "Model", "Start from the weights in this safetensors file", any);
   f("reset-head", c.reset_head, "Model", "With --init: keep the last layer as initialised", any);
 
+  f("recipe", c.recipe, "Training",
+    "Choices that go together: etude takes the best for the size of the data (small or general); "
+    "original repeats the first published work, flaws included",
+    IsMember(recipe_names()));
+  f("ensemble", c.ensemble, "Training",
+    "Several models that answer as one: bagging, boosting (SAMME), snapshot (of one training), "
+    "diverse (front ends and lengths)",
+    IsMember(Words{"bagging", "boosting", "snapshot", "diverse"}));
+  f("members", c.members, "Training", "Members of the ensemble [5]", number_in(2, 100));
+  f("cycles", c.cycles, "Training",
+    "How often the schedule runs within the epochs; the weights after each are kept", positive);
   f("optimizer", c.optimizer, "Training", "[by the data]", IsMember(Words{"sgd", "adamw"}));
   f("lr", c.lr, "Training", "Learning rate; the highest one of a schedule [by the data]", real);
+  f("lr-start", c.lr_start, "Training", "Rate in the first step of onecycle [lr / 25]", above_zero);
+  f("lr-end", c.lr_end, "Training", "Rate in the last step of onecycle [lr-start / 10000]",
+    above_zero);
+  f("lr-peak", c.lr_peak, "Training",
+    "Share of the steps of onecycle before the highest rate [0.3]", fraction);
   f("momentum", c.momentum, "Training", "Momentum of SGD", fraction);
+  f("beta1", c.beta1, "Training", "Decay of AdamW's mean of the gradient [0.9]", fraction);
+  f("beta2", c.beta2, "Training", "Decay of AdamW's mean of its square [0.999]", fraction);
   f("nesterov", c.nesterov, "Training", "Nesterov momentum", any);
   f("weight-decay", c.weight_decay, "Training", "On filters and linear weights [by the optimizer]",
     real);
@@ -84,11 +113,16 @@ void visit_fields(Config& c, F&& f) {
   f("gamma", c.gamma, "Training", "Factor of each drop of --schedule step", above_zero);
   f("epochs", c.epochs, "Training", "Passes over the training part [by the data]", positive);
   f("batch", c.batch, "Training", "Samples a batch [by the data]", positive);
+  f("loss", c.loss, "Training",
+    "Of va and va-dynamic: mean squared error, or 1 - concordance correlation [mse]",
+    IsMember(Words{"mse", "ccc"}));
   f("label-smoothing", c.label_smoothing, "Training",
     "Smoothing of the cross-entropy [by the data]", fraction);
   f("augment", c.augment, "Training",
-    "Level, tilt and masks drawn anew for every crop [by the data]",
-    IsMember(Words{"none", "mel"}));
+    "Drawn anew for every sample: none, mel (crop, gain, tilt, both masks), all, or names with "
+    "commas: " +
+        fmt::format("{}", fmt::join(augmentation_names(), ", ")) + " [by the data]",
+    any);
   f("class-weights", c.class_weights, "Training", "Weigh classes equally, or samples",
     IsMember(Words{"none", "balanced"}));
   f("clip-grad", c.clip_grad, "Training", "Largest norm of the gradient; 0: no limit", real);
@@ -97,7 +131,8 @@ void visit_fields(Config& c, F&& f) {
   f("patience", c.patience, "Training",
     "Stop after so many epochs without improvement on validation; 0: never [half of all]",
     not_negative);
-  f("monitor", c.monitor, "Training", "What improvement on validation means, and the best weights",
+  f("monitor", c.monitor, "Training",
+    "What improvement on validation means, and the best weights [loss]",
     IsMember(Words{"loss", "accuracy"}));
 
   f("out", c.out, "Run", "Run folder to write", any);

@@ -20,16 +20,19 @@ namespace etude::apps {
 
 struct TrainConfig {
   // Data
-  std::string dataset;              // deam, pmemo, deam+pmemo, folder, idx
-  std::vector<std::string> data;    // roots
-  std::optional<std::string> task;  // emotion9, quadrants, valence2, arousal2, va, classes
-  std::string cuts = "scale";       // where the levels of an axis meet
-  std::string labels = "mended";    // DEAM's swap
-  std::string groups;               // CSV of a `folder` data set
-  std::string group_by;             // column whose values never straddle two parts
-  std::string split_file;           // a split.csv to take over
-  std::string cv;                   // folds: a number, or a column
-  double val_fraction = 0.15, test_fraction = 0.15;
+  std::string dataset;                   // deam, pmemo, deam+pmemo, folder, idx
+  std::vector<std::string> data;         // roots
+  std::optional<std::string> task;       // emotion9, quadrants, ..., va, va-dynamic, classes
+  std::optional<std::string> cuts;       // where the levels of an axis meet
+  std::optional<std::string> cuts_from;  // train, all: the items that learned cuts come from
+  std::optional<std::string> labels;     // DEAM's swap
+  std::string groups;                    // CSV of a `folder` data set
+  std::string group_by;                  // column whose values never straddle two parts
+  std::string split_file;                // a split.csv to take over
+  std::string cv;                        // folds: a number, or a column
+  std::vector<std::string> holdout;      // COLUMN=VALUE: such items are the test part
+  std::optional<double> val_fraction;
+  double test_fraction = 0.15;
 
   // Front end
   std::optional<std::string> preset;
@@ -40,16 +43,24 @@ struct TrainConfig {
   bool strict = false;             // a damaged audio file is an error
 
   // Model
-  std::string model = "resnet18";
-  int hidden = 10, blocks = 2, padding = 1;  // TinyVGG
+  std::optional<std::string> model;
+  int hidden = 10;  // TinyVGG
+  std::optional<int> blocks;
+  int padding = 1;
   double dropout = 0;
   std::string init;  // weights to start from
   bool reset_head = false;
 
   // Optimisation
+  std::string recipe = "etude";          // recipes.h
+  std::string ensemble;                  // bagging, boosting, snapshot, diverse; empty: one model
+  int members = 0;                       // of the ensemble; 0: by default
+  int cycles = 1;                        // of the schedule; a snapshot of the weights after each
   std::optional<std::string> optimizer;  // sgd, adamw
   std::optional<double> lr;
+  std::optional<double> lr_start, lr_end, lr_peak;  // of `onecycle`: two rates, a share of steps
   double momentum = 0.9;
+  std::optional<double> beta1, beta2;  // of AdamW
   bool nesterov = false;
   std::optional<double> weight_decay;
   std::optional<std::string> schedule;  // constant, step, cosine, onecycle
@@ -57,14 +68,15 @@ struct TrainConfig {
   double step_every = 10, gamma = 0.1;  // epochs, factor: of `step`
   std::optional<int> epochs;
   std::optional<int> batch;
+  std::optional<std::string> loss;  // mse, ccc: of a regression
   std::optional<double> label_smoothing;
-  std::optional<std::string> augment;  // none, mel
+  std::optional<std::string> augment;  // augment.h
   std::string class_weights = "none";  // none, balanced
   double clip_grad = 0;                // 0: off
   double ema = 0;                      // decay of the averaged weights; 0: off
   int accumulate = 1;                  // batches an optimiser step
   std::optional<int> patience;         // epochs without improvement before stopping; 0: never
-  std::string monitor = "loss";        // what validation is judged by: loss, accuracy
+  std::optional<std::string> monitor;  // what validation is judged by: loss, accuracy
 
   // Run
   std::string out;

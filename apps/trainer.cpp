@@ -6,8 +6,9 @@
 
 #include "apps/augment.h"
 #include "apps/device_choice.h"
-#include "apps/evaluate.h"
 #include "apps/interrupt.h"
+#include "apps/losses.h"
+#include "apps/over_time.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
 #include "engine/checkpoint.h"
@@ -29,8 +30,11 @@ std::unique_ptr<Optimizer> make_optimizer(const TrainConfig& c, const Module& mo
                                             .weight_decay = *c.weight_decay,
                                             .nesterov = c.nesterov},
                                  false);
-  return std::make_unique<Adamw>(model, AdamwOptions{.lr = *c.lr, .weight_decay = *c.weight_decay},
-                                 false);
+  return std::make_unique<Adamw>(
+      model,
+      AdamwOptions{
+          .lr = *c.lr, .beta1 = *c.beta1, .beta2 = *c.beta2, .weight_decay = *c.weight_decay},
+      false);
 }
 
 Schedule make_schedule(const TrainConfig& c, Index steps_per_epoch) {
@@ -39,11 +43,14 @@ Schedule make_schedule(const TrainConfig& c, Index steps_per_epoch) {
            : *c.schedule == "cosine" ? Schedule::cosine
            : *c.schedule == "step"   ? Schedule::step
                                      : Schedule::constant;
-  s.total_steps = steps_per_epoch * *c.epochs;
+  s.total_steps = steps_per_epoch * (*c.epochs / c.cycles);
   s.warmup_steps = std::lround(c.warmup * static_cast<double>(steps_per_epoch));
   s.step_every =
       std::max<Index>(1, std::lround(c.step_every * static_cast<double>(steps_per_epoch)));
   s.gamma = c.gamma;
+  s.pct_start = *c.lr_peak;
+  s.div_factor = *c.lr / *c.lr_start;
+  s.final_div_factor = *c.lr_start / *c.lr_end;
   return s;
 }
 
@@ -64,7 +71,7 @@ int longest(const data::FeatureSet& features, const std::vector<int>& items) {
 }
 
 void load_initial_weights(const TrainConfig& c, const std::string& model_name, Module& model) {
-  const std::string head = models::head_prefix(model_name);
+  const std::string head = models::head_prefix(model_name, c.task == "va-dynamic");
   try {
     load_state(c.init, model.state(), {.reset_prefix = c.reset_head ? head : "", .sum_stem = true});
   } catch (const Error& e) {
@@ -109,15 +116,22 @@ Trainer::Trainer(const TrainJob& job) : job_(job) {
   options.device = job_.device;
   options.drop_last = true;  // a batch of one has no batch statistics
   options.seed = static_cast<std::uint64_t>(c.seed);
-  if (*c.augment == "mel") options.augment = augment_mel;
+  options.steps = static_cast<int>(job_.spec.task.dynamic() ? job_.spec.options.steps : 0);
+  options.grid = job_.spec.grid();
+  options.weights = job_.weights;
+  Augmenter(parse_augment(*c.augment), job_.spec.mel).install(options);
   train_ = std::make_unique<data::Loader>(job_.dataset, job_.features, job_.spec.statistics,
                                           job_.spec.task, job_.split.train, options);
   if (!job_.split.val.empty()) {
     options.training = false;
     options.drop_last = false;
     options.augment = nullptr;
-    options.window_step = std::max(job_.spec.window_step,
-                                   longest(job_.features, job_.split.val) / validation_windows);
+    options.weights.clear();
+    options.tempo = options.mixup = 0;
+    options.window_step = job_.spec.window_step;
+    if (!job_.spec.task.dynamic())
+      options.window_step = std::max(options.window_step,
+                                     longest(job_.features, job_.split.val) / validation_windows);
     val_ = std::make_unique<data::Loader>(job_.dataset, job_.features, job_.spec.statistics,
                                           job_.spec.task, job_.split.val, options);
   }
@@ -144,14 +158,22 @@ void Trainer::restore() {
 }
 
 Tensor Trainer::loss(const data::Batch& batch, const Tensor& outputs) const {
-  if (job_.spec.task.regression()) return mse_loss(outputs, batch.targets);
-  return cross_entropy(outputs, batch.labels, cross_entropy_);
+  if (job_.spec.task.regression()) return regression_loss(*job_.config.loss, outputs, batch);
+  const Tensor own = cross_entropy(outputs, batch.labels, cross_entropy_);
+  if (!batch.other_labels.defined()) return own;
+  return add(scale(own, batch.mix),
+             scale(cross_entropy(outputs, batch.other_labels, cross_entropy_), 1 - batch.mix));
+}
+
+double Trainer::rate(Index step) const {
+  const Index at = job_.config.cycles > 1 ? step % schedule_.total_steps : step;
+  return *job_.config.lr * schedule_.factor(at);
 }
 
 void Trainer::optimizer_step() {
   const Range range(job_.device, "optimizer");
   if (job_.config.clip_grad > 0) optimizer_->clip_gradients(job_.config.clip_grad);
-  optimizer_->set_lr(*job_.config.lr * schedule_.factor(progress_.step));
+  optimizer_->set_lr(rate(progress_.step));
   optimizer_->step();
   optimizer_->zero_grad();
   if (ema_) ema_->update();
@@ -251,7 +273,7 @@ void Trainer::finish_epoch() {
   EpochRecord record;
   record.epoch = progress_.epoch + 1;
   record.loss = progress_.loss_sum / static_cast<double>(progress_.samples);
-  record.lr = *job_.config.lr * schedule_.factor(progress_.step - 1);
+  record.lr = rate(progress_.step - 1);
   const bool classification = !job_.spec.task.regression();
   if (classification)
     record.accuracy =
@@ -259,17 +281,23 @@ void Trainer::finish_epoch() {
   if (val_) {
     const Range range(job_.device, "validation");
     const AveragedWeights averaged(ema_);
-    const Predictions predictions = run_model(*model_, *val_, job_.label + "validation");
-    record.val_loss = mean_loss(predictions, job_.dataset, job_.spec.task);
-    if (classification)
-      record.val_accuracy = mean_accuracy(predictions, job_.dataset, job_.spec.task);
+    const std::string label = job_.label + "validation";
+    if (job_.spec.task.dynamic()) {
+      record.val_loss =
+          loss_over_time(*job_.config.loss, run_over_time(*model_, *val_, label), job_.dataset);
+    } else {
+      const Predictions predictions = run_model(*model_, *val_, label);
+      record.val_loss = mean_loss(predictions, job_.dataset, job_.spec.task, *job_.config.loss);
+      if (classification)
+        record.val_accuracy = mean_accuracy(predictions, job_.dataset, job_.spec.task);
+    }
   }
   const double judged_loss = record.val_loss.value_or(record.loss);
   check(std::isfinite(judged_loss),
         "train: the validation loss became {} in epoch {}; try a lower --lr or --clip-grad 1. What "
         "was saved before stays in {}",
         judged_loss, record.epoch, job_.folder.string());
-  const bool by_accuracy = classification && job_.config.monitor == "accuracy";
+  const bool by_accuracy = classification && *job_.config.monitor == "accuracy";
   const double monitored = by_accuracy && val_ ? -*record.val_accuracy : judged_loss;
   // Without a validation part there is nothing to judge by: the last weights are the best.
   const bool better =
@@ -295,6 +323,9 @@ void Trainer::finish_epoch() {
   // The state comes last: a crash before it repeats the epoch, and overwrites the rest.
   save_weights(folder.last());
   if (better) save_weights(folder.best());
+  const int cycle = *job_.config.epochs / job_.config.cycles;
+  if (job_.config.cycles > 1 && progress_.epoch % cycle == 0)
+    save_weights(folder.snapshot(progress_.epoch / cycle));
   append_metrics(folder.metrics(), record);
   if (events_) events_->write(record);
   save_state_file();

@@ -31,6 +31,7 @@ struct TrainJob {
   std::string label;  // before "epoch 3/20", e.g. "fold 2/10: "
   std::filesystem::path
       resume;  // what `train --resume --out` names: the folder, or that of all folds
+  std::vector<double> weights{};  // of the songs of split.train; empty: equal (data/loader.h)
 };
 
 class Trainer {
@@ -55,6 +56,7 @@ class Trainer {
   bool train_epoch();  // false: stopped within it, by signal or step limit
   void account_for(const StepResult& result);
   Tensor loss(const data::Batch& batch, const Tensor& outputs) const;
+  double rate(Index step) const;
   void optimizer_step();
   void finish_epoch();  // validation, records, checkpoints
   void save_weights(const std::filesystem::path& path);

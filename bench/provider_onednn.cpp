@@ -210,70 +210,18 @@ Plan max_pool2d(const Problem& problem, bool plain, const Inputs& inputs) {
   return plan;
 }
 
-// ---- batch norm, with ReLU
-// -----------------------------------------------------------------------
-
-Plan batch_norm(const Problem& problem, bool plain, const Inputs& inputs) {
-  const BatchNormShape p = batch_norm_shape(problem);
-  const memory::dims x{problem.at("N"), p.channels, problem.at("H"), problem.at("W")},
-      c{p.channels};
-  const memory::desc data = layout(x, plain ? tag::nhwc : tag::nChw16c),
-                     channel = layout(c, tag::a);
-  const bool inference = problem.kernel == "batch_norm_inference";
-  auto flags = dnnl::normalization_flags::use_scale | dnnl::normalization_flags::use_shift |
-               dnnl::normalization_flags::fuse_norm_relu;
-  if (inference) flags |= dnnl::normalization_flags::use_global_stats;
-  const prop_kind kind = inference ? prop_kind::forward_inference : prop_kind::forward_training;
-  const auto eps = static_cast<float>(p.eps);
-#if DNNL_VERSION_MAJOR >= 3
-  const auto forward = describe<dnnl::batch_normalization_forward>(kind, data, data, eps, flags);
-#else
-  const auto forward = describe<dnnl::batch_normalization_forward>(kind, data, eps, flags);
-#endif
-  const memory mean(channel, engine()), variance(channel, engine());
-  std::fill_n(static_cast<float*>(mean.get_data_handle()), p.channels, 0.1F);
-  std::fill_n(static_cast<float*>(variance.get_data_handle()), p.channels, 0.9F);
-  const Place place_x{DNNL_ARG_SRC, x, tag::nhwc, data}, gamma{DNNL_ARG_SCALE, c, tag::a, channel},
-      beta{DNNL_ARG_SHIFT, c, tag::a, channel};
-  Plan plan;
-  plan.note = std::string(forward.impl_info_str()) + (plain ? ", nhwc" : ", own layout");
-  plan.primitive = dnnl::batch_normalization_forward(forward);
-  plan.inputs = {place_x, gamma, beta};
-  plan.output = {DNNL_ARG_DST, x, tag::nhwc, data};
-  plan.extra = {{DNNL_ARG_MEAN, mean}, {DNNL_ARG_VARIANCE, variance}};
-  if (!inference)
-    plan.extra.emplace_back(DNNL_ARG_WORKSPACE, memory(forward.workspace_desc(), engine()));
-  if (problem.kernel != "batch_norm_backward") return plan;
-  OnednnRunner(plan, {inputs[0], inputs[2], inputs[3]}, 1).call(0);  // statistics, mask of ReLU
-#if DNNL_VERSION_MAJOR >= 3
-  const auto pd = describe_backward<dnnl::batch_normalization_backward>(
-      forward, prop_kind::backward, data, data, data, eps, flags);
-#else
-  const auto pd = describe_backward<dnnl::batch_normalization_backward>(
-      forward, prop_kind::backward, data, data, eps, flags);
-#endif
-  plan.primitive = dnnl::batch_normalization_backward(pd);
-  plan.inputs = {place_x, {DNNL_ARG_DIFF_DST, x, tag::nhwc, data}, gamma, beta};
-  plan.output = {DNNL_ARG_DIFF_SRC, x, tag::nhwc, data};
-  plan.extra.emplace_back(DNNL_ARG_DIFF_SCALE, memory(channel, engine()));
-  plan.extra.emplace_back(DNNL_ARG_DIFF_SHIFT, memory(channel, engine()));
-  return plan;
-}
-
 bool has(const Problem& problem) {
-  return problem.is("batch_norm") || problem.is("conv2d") || problem.is("linear") ||
-         problem.is("max_pool2d");
+  return problem.is("conv2d") || problem.is("linear") || problem.is("max_pool2d");
 }
 
 // The faster of the layouts, by three calls each after a first one.
 std::unique_ptr<Runner> make(const Problem& problem, const Inputs& inputs, int sets) {
+  const bool conv = !problem.is("max_pool2d");
   std::optional<Plan> best;
   double least = 0;
   for (const bool plain : {true, false}) {
     try {
-      Plan plan = problem.is("batch_norm")   ? batch_norm(problem, plain, inputs)
-                  : problem.is("max_pool2d") ? max_pool2d(problem, plain, inputs)
-                                             : conv2d(problem, plain);
+      Plan plan = conv ? conv2d(problem, plain) : max_pool2d(problem, plain, inputs);
       OnednnRunner runner(plan, inputs, 1);
       runner.call(0);
       double seconds = runner.time(0, 1).wall[0];

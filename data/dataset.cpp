@@ -199,7 +199,10 @@ Dataset load_dataset(const std::string& kind, const std::vector<fs::path>& roots
   });
   check(affect || used.size() == 1,
         "data: {} cannot be combined; only deam and pmemo share their labels", out.kind);
-  if (used.size() == 1 && affect) out.scale = out.roots[0].scale;
+  if (used.size() == 1 && affect) {
+    out.scale = out.roots[0].scale;
+    out.dynamic_scale = out.roots[0].dynamic_scale;
+  }
   if (out.kind == "folder") sort_classes(out);
   return out;
 }

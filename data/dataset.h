@@ -28,7 +28,7 @@ struct Scale {
   double score(double unit) const { return low + unit * (high - low); }
 };
 
-// 2 Hz annotations of one song, on the data set's dynamic scale.
+// 2 Hz annotations of one song, on 0-1.
 struct DynamicAnnotation {
   std::vector<double> seconds, valence, arousal;
 };
@@ -74,6 +74,7 @@ struct Root {
   std::string kind;                // deam, pmemo, folder, idx
   Scale scale{0, 1};               // of Item::score of its items
   std::vector<SwapEvidence> swap;  // deam only
+  Scale dynamic_scale{0, 1};       // of the annotations over time, as distributed
 };
 
 struct Dataset {
@@ -81,6 +82,7 @@ struct Dataset {
   std::vector<Item> items;
   std::vector<std::string> classes;  // of `folder` and `idx`; empty where a task makes them
   Scale scale{0, 1};                 // of Item::score; 0-1 where roots differ: see Root::scale
+  Scale dynamic_scale{0, 1};         // of the annotations over time, likewise
   Images images;
   std::vector<std::string> notes;     // one line each: what was mended or left out
   std::vector<std::string> warnings;  // one line each: missing or damaged files

@@ -270,7 +270,7 @@ Dataset load_deam(const fs::path& root, const DatasetOptions& options) {
   Dataset out;
   out.kind = "deam";
   out.scale = kStatic;
-  out.roots.push_back({root, "deam", kStatic, {}});
+  out.roots.push_back({root, "deam", kStatic, {}, kDynamic});
 
   std::map<int, Affect> scores = read_static(root);
   check(!scores.empty(), "deam: {}: the static annotation files have no songs", root.string());

@@ -26,7 +26,7 @@ Features image_features(const Images& images, int image) {
 
 // The frames that `samples` fill, of the `width` that the front end made of them.
 int valid_frames(const MelSettings& settings, std::size_t samples, int width) {
-  if (settings.short_clip != ShortClip::pad) return width;
+  if (settings.short_clip != ShortClip::pad || settings.pad_in_statistics) return width;
   const auto n = static_cast<Index>(samples);
   const Index frames = settings.centred
                            ? 1 + n / settings.hop

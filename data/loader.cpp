@@ -1,6 +1,7 @@
 #include "data/loader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <future>
 #include <utility>
 
@@ -11,14 +12,37 @@ namespace {
 
 // Where a sample is cut from: in training the start is drawn.
 struct Sample {
-  int item = 0, start = 0;
+  int item = 0, start = 0;  // in frames
+  int step = 0;             // the same in steps, over time
+  int frames = 0;           // that it is made of; width unless its tempo changes
+  int copy = 0;             // which of several of the item in one epoch
 };
 
 // A batch on its way to the device.
 struct Coming {
-  Upload x, labels, targets;
-  std::vector<int> items;
+  Upload x, labels, targets, mask, other_labels;
+  double mix = 1;
+  int annotated = 0;
+  std::vector<int> items, starts;
 };
+
+// From Beta(alpha, alpha), the larger of l and 1 - l. (Joehnk, Metrika 8, 1964.)
+double draw_mix(double alpha, Generator random) {
+  for (int tries = 0; tries < 10'000; ++tries) {
+    const double a = std::pow(random.uniform(), 1 / alpha);
+    const double b = std::pow(random.uniform(), 1 / alpha);
+    if (a + b <= 1 && a + b > 0) return std::max(a, b) / (a + b);
+  }
+  return 1;
+}
+
+// First and last annotated step.
+struct Annotated {
+  int first = 0, last = 0;
+};
+Annotated annotated_steps(const DynamicAnnotation& dynamic) {
+  return {step_at(dynamic.seconds.front()), step_at(dynamic.seconds.back())};
+}
 
 // Starts of the evaluation windows over `frames` frames (loader.h).
 std::vector<int> window_starts(int frames, int width, int step) {
@@ -57,8 +81,20 @@ struct Loader::Impl {
           "loader: batch size {}, width {}, window step {}; expected positive numbers",
           options.batch_size, options.width, options.window_step);
     check(!items.empty(), "loader: no items");
+    check(task.dynamic() == (options.steps > 0) &&
+              (options.steps == 0 || options.grid.frames_per_step >= 1),
+          "loader: {} steps of {} frames for task {}", options.steps, options.grid.frames_per_step,
+          to_string(task.kind));
+    check(!task.dynamic() || (options.tempo == 0 && options.mixup == 0),
+          "loader: samples over time keep their tempo and are not mixed");
+    check(options.weights.empty() ||
+              (options.weights.size() == items.size() &&
+               std::all_of(options.weights.begin(), options.weights.end(),
+                           [](double w) { return w >= 0 && std::isfinite(w); })),
+          "loader: {} weights for {} items; expected one an item, none negative",
+          options.weights.size(), items.size());
     check_items();
-    width = options.width;
+    width = options.steps > 0 ? options.grid.frames(options.steps) : options.width;
     if (width == 0)
       for (const Features& item : features.items) width = std::max(width, item.width);
     set_statistics(statistics);
@@ -73,7 +109,10 @@ struct Loader::Impl {
       check(height == 0 || item.height == height, "loader: {} has {} bands, the items before it {}",
             id, item.height, height);
       height = item.height;
-      if (task.regression())
+      if (task.dynamic())
+        check(!dataset.items[i].dynamic.seconds.empty(), "loader: {} has no annotation over time",
+              id);
+      else if (task.regression())
         check(dataset.items[i].affect.has_value(), "loader: {} has no valence and arousal", id);
       else
         check(task.label(dataset.items[i]) >= 0, "loader: {} has no label for task {}", id,
@@ -94,18 +133,57 @@ struct Loader::Impl {
   }
 
   void plan_evaluation() {
+    if (task.dynamic()) return plan_dynamic_evaluation();
     const int step = options.window_step > 0 ? options.window_step : width;
     for (const int i : items)
       for (const int start : window_starts(features.items[i].frames(), width, step))
-        windows.push_back({i, start});
+        windows.push_back({i, start, 0, width});
+  }
+
+  int song_steps(int item) const { return options.grid.steps(features.items[item].frames()); }
+
+  void plan_dynamic_evaluation() {
+    const int stride = options.window_step > 0 ? options.window_step : (options.steps + 1) / 2;
+    for (const int i : items) {
+      const int last = std::max(0, song_steps(i) - options.steps);
+      for (int step = 0; step < last; step += stride)
+        windows.push_back({i, options.grid.frames(step), step, width});
+      windows.push_back({i, options.grid.frames(last), last, width});
+    }
+  }
+
+  Sample draw_dynamic(int item, Generator& random_start) const {
+    const Annotated range = annotated_steps(dataset.items[item].dynamic);
+    const int half = options.steps / 2, last = std::max(0, song_steps(item) - options.steps);
+    const int from = std::clamp(range.first - half, 0, last);
+    const int to = std::clamp(range.last + 1 - half, from, last);
+    const int step = options.random_crop
+                         ? from + static_cast<int>(random_start.below(to - from + 1))
+                         : (from + to) / 2;
+    return {item, options.grid.frames(step), step, width};
   }
 
   void plan_training() {
     windows.clear();
-    for (const int i : items) {
-      const int room = features.items[i].frames() - width;
-      Generator own = sample_stream(i);
-      windows.push_back({i, room > 0 ? static_cast<int>(own.below(room + 1)) : 0});
+    int copy = 0;
+    for (const int i : epoch_items()) {
+      copy = !windows.empty() && windows.back().item == i ? copy + 1 : 0;
+      Generator own = sample_stream(i, copy);
+      if (task.dynamic()) {
+        windows.push_back(draw_dynamic(i, own));
+        windows.back().copy = copy;
+        continue;
+      }
+      int frames = width;
+      if (options.tempo > 0) {
+        const double u = own.fork(1).uniform(-options.tempo, options.tempo);
+        frames = std::max(1, static_cast<int>(std::lround(width * std::exp2(u))));
+      }
+      const int room = features.items[i].frames() - frames;
+      const int start = room <= 0              ? 0
+                        : !options.random_crop ? room / 2
+                                               : static_cast<int>(own.below(room + 1));
+      windows.push_back({i, start, 0, frames, copy});
     }
     Generator order = random;
     order.shuffle(windows.begin(), windows.end());
@@ -113,7 +191,30 @@ struct Loader::Impl {
 
   // Of one item in this epoch. Named by the item, not by its place in
   // the epoch, so that it does not depend on batch size or order.
-  Generator sample_stream(int item) const { return random.fork(static_cast<std::uint64_t>(item)); }
+  Generator sample_stream(int item, int copy) const {
+    const Generator stream = random.fork(static_cast<std::uint64_t>(item));
+    return copy == 0 ? stream : stream.fork(~static_cast<std::uint64_t>(copy));
+  }
+
+  // The items of an epoch, those of one item together. Weighted: systematic sampling, equally
+  // spaced points with one random start on the line of all weights, so that whole numbers that add
+  // up to the number of items come out exactly.
+  std::vector<int> epoch_items() const {
+    if (options.weights.empty()) return items;
+    double total = 0;
+    for (const double weight : options.weights) total += weight;
+    const double step = total / static_cast<double>(items.size());
+    double point = random.fork(~std::uint64_t{0}).uniform() * step, end = 0;
+    std::vector<int> chosen;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      end += options.weights[i];
+      for (; point < end && chosen.size() < items.size(); point += step) chosen.push_back(items[i]);
+    }
+    // Rounding may lose the last point.
+    while (chosen.size() < items.size())
+      chosen.push_back(chosen.empty() ? items[0] : chosen.back());
+    return chosen;
+  }
 
   int samples() const { return static_cast<int>(options.training ? items.size() : windows.size()); }
 
@@ -125,6 +226,7 @@ struct Loader::Impl {
   // Standardises the window into out [height, width].
   void cut(const Sample& window, float* out) const {
     const Features& item = features.items[window.item];
+    if (window.frames != width) return cut_stretched(window, out);
     const int filled = std::clamp(item.frames() - window.start, 0, width);
     const auto pad = static_cast<float>(options.pad_value);
     for (int band = 0; band < height; ++band) {
@@ -136,29 +238,85 @@ struct Loader::Impl {
     }
   }
 
+  // The same from another number of frames, by linear interpolation. Where the song is shorter than
+  // those, its last part is padding, as long as its share of them.
+  void cut_stretched(const Sample& window, float* out) const {
+    const Features& item = features.items[window.item];
+    const int there = std::clamp(item.frames() - window.start, 1, window.frames);
+    // The first and the last frame stay the first and the last.
+    const double step = width > 1 ? (window.frames - 1.0) / (width - 1) : 1;
+    const int filled =
+        step > 0 ? std::min(width, static_cast<int>((there - 1) / step + 1e-9) + 1) : width;
+    for (int band = 0; band < height; ++band) {
+      const float* from = item.values.data() + std::size_t(band) * item.width + window.start;
+      float* to = out + std::size_t(band) * width;
+      for (int frame = 0; frame < filled; ++frame) {
+        const double at = std::min(frame * step, static_cast<double>(there - 1));
+        const int low = static_cast<int>(at), high = std::min(low + 1, there - 1);
+        const float value = from[low] + static_cast<float>(at - low) * (from[high] - from[low]);
+        to[frame] = (value - mean[band]) * factor[band];
+      }
+      std::fill(to + filled, to + width, static_cast<float>(options.pad_value));
+    }
+  }
+
+  // Each sample with the one after it, the last with the first.
+  void mix_up(Tensor& x, Tensor& labels, Tensor& targets, int index, Coming& batch) const {
+    const auto n = static_cast<int>(batch.items.size());
+    batch.mix = draw_mix(options.mixup, random.fork(~static_cast<std::uint64_t>(index)));
+    const auto own = static_cast<float>(batch.mix);
+    const auto blend = [&](Tensor& tensor) {
+      if (!tensor.defined()) return;
+      const auto size = static_cast<std::size_t>(tensor.size() / n);
+      float* data = tensor.data<float>();
+      const std::vector<float> before(data, data + tensor.size());
+      for (int k = 0; k < n; ++k) {
+        const float* other = before.data() + size * ((k + 1) % n);
+        for (std::size_t i = 0; i < size; ++i)
+          data[size * k + i] = own * before[size * k + i] + (1 - own) * other[i];
+      }
+    };
+    blend(x);
+    blend(targets);
+    if (!labels.defined()) return;
+    Tensor other = Tensor::host_for(options.device, {n}, DType::i64);
+    for (int k = 0; k < n; ++k)
+      other.data<std::int64_t>()[k] = labels.data<std::int64_t>()[(k + 1) % n];
+    batch.other_labels = Upload(std::move(other), options.device);
+  }
+
   Coming make(int index) const {
     const int first = index * options.batch_size;
     const int n = std::min(options.batch_size, samples() - first);
     Tensor x = Tensor::host_for(options.device, {n, height, width, 1});
-    Tensor labels, targets;
+    Tensor labels, targets, mask;
     Coming batch;
     for (int k = 0; k < n; ++k) {
       const Sample& window = windows[first + k];
       float* sample = x.data<float>() + std::size_t(k) * height * width;
       cut(window, sample);
       if (options.training && options.augment) {
-        Generator own = sample_stream(window.item).fork(0);  // the crop used the stream itself
+        Generator own =
+            sample_stream(window.item, window.copy).fork(0);  // the crop used the stream itself
         options.augment(sample, height, width, own);
       }
       batch.items.push_back(window.item);
+      if (task.dynamic()) batch.starts.push_back(window.step);
     }
     if (!task.regression()) {
       labels = Tensor::host_for(options.device, {n}, DType::i64);
       for (int k = 0; k < n; ++k)
         labels.data<std::int64_t>()[k] = task.label(dataset.items[batch.items[k]]);
     }
-    if (std::all_of(batch.items.begin(), batch.items.end(),
-                    [&](int item) { return dataset.items[item].affect.has_value(); })) {
+    if (task.dynamic()) {
+      targets = Tensor::host_for(options.device, {n, 2 * options.steps});
+      mask = Tensor::host_for(options.device, {n, 2 * options.steps});
+      for (int k = 0; k < n; ++k)
+        batch.annotated +=
+            write_curve(windows[first + k], targets.data<float>() + Index(2) * options.steps * k,
+                        mask.data<float>() + Index(2) * options.steps * k);
+    } else if (std::all_of(batch.items.begin(), batch.items.end(),
+                           [&](int item) { return dataset.items[item].affect.has_value(); })) {
       targets = Tensor::host_for(options.device, {n, 2});
       for (int k = 0; k < n; ++k) {
         const Affect& affect = *dataset.items[batch.items[k]].affect;
@@ -166,10 +324,31 @@ struct Loader::Impl {
         targets.data<float>()[2 * k + 1] = static_cast<float>(affect.arousal);
       }
     }
+    if (options.training && options.mixup > 0) mix_up(x, labels, targets, index, batch);
     batch.x = Upload(std::move(x), options.device);
     batch.labels = Upload(std::move(labels), options.device);
     batch.targets = Upload(std::move(targets), options.device);
+    batch.mask = Upload(std::move(mask), options.device);
     return batch;
+  }
+
+  // The annotations of a sample's steps, and where there are any; returns how many numbers are.
+  // A step beyond the audio has none.
+  int write_curve(const Sample& window, float* values, float* known) const {
+    std::fill(values, values + Index(2) * options.steps, 0.0f);
+    std::fill(known, known + Index(2) * options.steps, 0.0f);
+    const DynamicAnnotation& curve = dataset.items[window.item].dynamic;
+    const int end = std::min(options.steps, song_steps(window.item) - window.step);
+    int count = 0;
+    for (std::size_t i = 0; i < curve.seconds.size(); ++i) {
+      const int step = step_at(curve.seconds[i]) - window.step;
+      if (step < 0 || step >= end) continue;
+      values[2 * step] = static_cast<float>(curve.valence[i]);
+      values[2 * step + 1] = static_cast<float>(curve.arousal[i]);
+      count += known[2 * step] == 0 ? 2 : 0;
+      known[2 * step] = known[2 * step + 1] = 1;
+    }
+    return count;
   }
 
   void make_ahead() {
@@ -194,7 +373,15 @@ struct Loader::Impl {
     given = ahead.get();
     ++at;
     make_ahead();
-    batch = {given.x.tensor(), given.labels.tensor(), given.targets.tensor(), given.items};
+    batch = {given.x.tensor(),
+             given.labels.tensor(),
+             given.targets.tensor(),
+             given.mask.tensor(),
+             given.other_labels.tensor(),
+             given.mix,
+             given.annotated,
+             given.items,
+             given.starts};
     return true;
   }
 };
@@ -213,5 +400,6 @@ bool Loader::next(Batch& batch) { return impl_->next(batch); }
 int Loader::batches() const { return impl_->batches(); }
 int Loader::samples() const { return impl_->samples(); }
 int Loader::width() const { return impl_->width; }
+int Loader::song_steps(int item) const { return impl_->song_steps(item); }
 
 }  // namespace etude::data

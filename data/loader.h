@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "data/mel.h"
 #include "data/split.h"
+#include "data/steps.h"
 #include "data/task.h"
 #include "engine/random.h"
 #include "engine/tensor.h"
@@ -59,10 +60,19 @@ BandStatistics fit_band_statistics(const FeatureSet& features, const std::vector
 
 // Tensors on the loader's device.
 struct Batch {
-  Tensor x;                // [N, height, width, 1]
-  Tensor labels;           // int64 [N], for classification
-  Tensor targets;          // float [N, 2] (valence, arousal on 0-1), for regression
-  std::vector<int> items;  // the item of each sample
+  Tensor x;       // [N, height, width, 1]
+  Tensor labels;  // int64 [N], for classification
+  // float, for regression: valence and arousal on 0-1, [N, 2]; over time [N, 2 steps], the two of
+  // each step together, 0 where nobody annotated.
+  Tensor targets;
+  Tensor mask;  // over time, like targets: 1 where there is an annotation, else 0
+  // With mixup: x and targets are mix times the sample's own and 1 - mix times another's of the
+  // batch, whose labels are here. mix is 0.5 to 1.
+  Tensor other_labels;
+  double mix = 1;
+  int annotated = 0;        // how many of the mask are 1
+  std::vector<int> items;   // the item of each sample
+  std::vector<int> starts;  // over time: the step each sample begins with
 };
 
 // Changes one training sample, [height, width] in standardised units, in place, with draws from
@@ -77,8 +87,20 @@ struct LoaderOptions {
   bool drop_last = false;  // training only: leave out a last batch that is not full
   std::uint64_t seed = 0;
   double pad_value = 0;  // in standardised units
-  Augment augment;       // training only; empty: none
-  Device device;         // where the batches go
+  // Training only. Without random_crop a sample is the middle of its song. tempo: a sample is
+  // stretched or squeezed by 2^u, u uniform in +-tempo, by linear interpolation. mixup: the alpha
+  // of Beta(alpha, alpha), from which a batch draws how samples are mixed in pairs; 0: not.
+  // weights, one an item: an epoch then has as many samples as there are items, item i w_i times
+  // (its share of the sum), rounded up or down by chance; each sample is drawn by itself.
+  std::vector<double> weights{};
+  bool random_crop = true;
+  double tempo = 0, mixup = 0;
+  Augment augment;  // after the crop; empty: none
+  // Over time (Task::dynamic()): how many half seconds a sample has, which replaces `width`, and
+  // where they lie. window_step is then in steps; 0: half of `steps`.
+  int steps = 0;
+  StepGrid grid{};
+  Device device;  // where the batches go
 };
 
 // Batches for one epoch; the same seed, epoch and options give the same batches, whatever came
@@ -90,6 +112,10 @@ struct LoaderOptions {
 // Else: every item in the order given, windows at 0, step, 2 step ... that lie within it, and one
 // more at its end where at least half a step of frames would be left uncovered. Batch::items tells
 // the item of each window: a song's answer is the mean of its windows' logits.
+//
+// Over time, a sample begins with a step. In training at least half of its steps lie between the
+// first and the last annotation, where the song is long enough; evaluation covers the whole song,
+// annotated or not, and ends with a window at its last step.
 //
 // Items shorter than `width` are padded at the end with pad_value, after standardisation, as are
 // frames beyond Features::frames(): padding is the training mean, whatever the front end put there.
@@ -106,6 +132,7 @@ class Loader {
   int batches() const;          // an epoch
   int samples() const;          // an epoch: items, or windows in evaluation
   int width() const;
+  int song_steps(int item) const;  // over time: whole half seconds of an item's audio
 
  private:
   struct Impl;

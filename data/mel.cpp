@@ -103,6 +103,11 @@ MelFilterBank make_mel_filters(const MelSettings& settings, Device device,
   return bank;
 }
 
+std::vector<double> mel_centres(const MelSettings& settings) {
+  const std::vector<double> corners = corner_frequencies(settings);
+  return {corners.begin() + 1, corners.end() - 1};
+}
+
 Tensor make_window(const MelSettings& settings, Device device) {
   settings.check_valid();
   const Index length = settings.win_length ? settings.win_length : settings.n_fft;
@@ -147,7 +152,7 @@ Tensor MelFrontEnd::operator()(const std::vector<float>& samples) const {
   if (s.standardize == Standardize::clip) {
     // Frames centred on the clip's own samples; those after them are padding (mel.h).
     Index valid = frames;
-    if (s.short_clip == ShortClip::pad && own < length)
+    if (s.short_clip == ShortClip::pad && own < length && !s.pad_in_statistics)
       valid = std::min(frames,
                        s.centred ? 1 + own / s.hop : 1 + std::max<Index>(0, own - s.n_fft) / s.hop);
     standardize_clip(y, Tensor::from(std::vector<std::int64_t>{valid}, {1}, device_));

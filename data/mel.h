@@ -27,6 +27,9 @@ struct MelSettings {
   double clip_seconds = 0;  // cut to this; 0: the whole file
   double fill_seconds = 0;  // pad or tile up to this; 0: clip_seconds
   ShortClip short_clip = ShortClip::keep;
+  // With ShortClip::pad: silence enters the statistics of Standardize::clip and counts as sound.
+  // For repeating published work; it tells a model how long each clip is.
+  bool pad_in_statistics = false;
   Index n_fft = 2048, win_length = 0 /* n_fft */, hop = 512;
   bool centred = true;
   PadMode pad_mode = PadMode::zero;
@@ -64,6 +67,8 @@ std::vector<std::string> mel_preset_names();
 // bands are constant) goes to `warnings` where given.
 MelFilterBank make_mel_filters(const MelSettings& settings, Device device,
                                std::vector<std::string>* warnings = nullptr);
+// The frequency in Hz at which each band's triangle has its top, in rising order.
+std::vector<double> mel_centres(const MelSettings& settings);
 Tensor make_window(const MelSettings& settings, Device device);  // periodic Hann, centred in n_fft
 
 // A front end ready to run: filters and window are made once. Any number of threads may call one,

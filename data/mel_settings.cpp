@@ -71,6 +71,7 @@ const std::vector<Field>& fields() {
       number("clip_seconds", &MelSettings::clip_seconds),
       number("fill_seconds", &MelSettings::fill_seconds),
       choice("short_clip", &MelSettings::short_clip, short_clips),
+      choice("pad_in_statistics", &MelSettings::pad_in_statistics, switches),
       number("n_fft", &MelSettings::n_fft),
       number("win_length", &MelSettings::win_length),
       number("hop", &MelSettings::hop),

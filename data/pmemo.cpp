@@ -92,7 +92,7 @@ Dataset load_pmemo(const fs::path& root, const DatasetOptions& options) {
   Dataset out;
   out.kind = "pmemo";
   out.scale = kScale;
-  out.roots.push_back({root, "pmemo", kScale, {}});
+  out.roots.push_back({root, "pmemo", kScale, {}, kScale});
 
   const fs::path annotations =
       find_one_below(root, "static_annotations.csv", named("static_annotations.csv"));

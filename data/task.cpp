@@ -14,6 +14,7 @@ constexpr std::pair<const char*, TaskKind> kTasks[] = {{"emotion9", TaskKind::em
                                                        {"valence2", TaskKind::valence2},
                                                        {"arousal2", TaskKind::arousal2},
                                                        {"va", TaskKind::va},
+                                                       {"va-dynamic", TaskKind::va_dynamic},
                                                        {"classes", TaskKind::classes}};
 constexpr std::pair<const char*, Cuts> kCuts[] = {
     {"scale", Cuts::scale}, {"minmax", Cuts::minmax}, {"tertiles", Cuts::tertiles}};
@@ -106,7 +107,7 @@ Task make_task(TaskKind kind, Cuts cuts, const Dataset& dataset,
   if (kind == TaskKind::classes) {
     check(!dataset.classes.empty(),
           "task: {} has no classes of its own; expected --task emotion9, quadrants, valence2, "
-          "arousal2 or va",
+          "arousal2, va or va-dynamic",
           dataset.kind);
     task.classes = dataset.classes;
     return task;

@@ -9,7 +9,11 @@
 
 namespace etude::data {
 
-enum class TaskKind { emotion9, quadrants, valence2, arousal2, va, classes };
+enum class TaskKind { emotion9, quadrants, valence2, arousal2, va, va_dynamic, classes };
+// Numbers rather than classes.
+inline bool is_regression(TaskKind kind) {
+  return kind == TaskKind::va || kind == TaskKind::va_dynamic;
+}
 // Where levels are cut, per axis: in equal parts of the scale, of the range from the smallest to
 // the largest value, or of the sorted values (quantiles by linear interpolation). Two levels are
 // cut at the middle of the scale, of the range, or at the median.
@@ -26,7 +30,8 @@ struct Task {
   std::vector<std::string> classes;  // names, in the order of the labels; empty for regression
   Thresholds thresholds;             // of emotion9, quadrants, valence2, arousal2
 
-  bool regression() const { return kind == TaskKind::va; }
+  bool regression() const { return is_regression(kind); }
+  bool dynamic() const { return kind == TaskKind::va_dynamic; }  // both axes over time (steps.h)
   int outputs() const { return regression() ? 2 : static_cast<int>(classes.size()); }
   // The class of an item; -1 when it has no annotation, and for regression.
   int label(const Item& item) const;

@@ -75,5 +75,9 @@ VerifyReport verify_dataset(const std::string& kind,
 // For people, several lines; for programs, one JSON object.
 std::string to_text(const VerifyReport& report);
 std::string to_json(const VerifyReport& report);
+// What DEAM's exchanged columns are, how they were found in these files, what the numbers say and
+// what is done about it: for `etude data verify --explain`. Without DEAM, that there is nothing to
+// explain.
+std::string explain(const VerifyReport& report);
 
 }  // namespace etude::data

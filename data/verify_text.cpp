@@ -248,4 +248,45 @@ std::string to_json(const VerifyReport& report) {
   return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string explain(const VerifyReport& report) {
+  std::string text;
+  for (const RootReport& root : report.roots) {
+    if (root.root.swap.empty()) continue;
+    text += fmt::format("{}: are valence and arousal exchanged?\n\n", root.root.path.string());
+    text +=
+        "DEAM rates each song twice: once as a whole (static) and every half second (dynamic).\n"
+        "The mean of a song's dynamic valence should go with its static valence, and so for\n"
+        "arousal. Where the static columns are exchanged, each goes with the other one better.\n\n";
+    for (const SwapEvidence& e : root.root.swap) {
+      text += fmt::format("ids {}-{}, {} songs with both (Pearson r):\n", e.first_id, e.last_id,
+                          e.songs);
+      text += fmt::format(
+          "  dynamic arousal with the column \"arousal\" {:>7.3f}, \"valence\" {:>7.3f}\n",
+          e.arousal_arousal, e.arousal_valence);
+      text += fmt::format(
+          "  dynamic valence with the column \"valence\" {:>7.3f}, \"arousal\" {:>7.3f}\n",
+          e.valence_valence, e.valence_arousal);
+      const char* verdict = e.verdict == SwapEvidence::Verdict::swapped
+                                ? "both go with the other column: exchanged"
+                            : e.verdict == SwapEvidence::Verdict::straight
+                                ? "both go with their own column: as they should be"
+                                : "too little to tell";
+      const std::string done = e.mended ? fmt::format("; mended here for {} songs", e.mended)
+                               : e.verdict == SwapEvidence::Verdict::swapped
+                                   ? "; left as distributed, as asked"
+                                   : "";
+      text += fmt::format("  -> {}{}\n\n", verdict, done);
+    }
+    text +=
+        "The verdict compares Fisher's z = atanh r of both ways, for both axes together; it needs\n"
+        "4 standard errors of their sum, and both axes to agree. --labels as-distributed keeps "
+        "the\n"
+        "columns as they are, for comparison with published numbers, which rest on them.\n";
+  }
+  if (text.empty())
+    return "nothing to explain: exchanged columns are known of DEAM alone, with its annotations "
+           "over time\n";
+  return text;
+}
+
 }  // namespace etude::data

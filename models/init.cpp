@@ -12,4 +12,13 @@ void kaiming_normal_fan_out(Conv2d& conv, Generator& generator) {
                      generator.reserve(w.size()), w.data<float>());
 }
 
+Tensor uniform_fan_in(Shape shape, Index fan_in, Generator& generator) {
+  Tensor tensor(std::move(shape));
+  const double bound = 1 / std::sqrt(static_cast<double>(fan_in));
+  kernels_for<float>(cpu_device)
+      .random_uniform(current_stream(cpu_device), tensor.size(), -bound, bound,
+                      generator.reserve(tensor.size()), tensor.data<float>());
+  return tensor;
+}
+
 }  // namespace etude::models

@@ -10,4 +10,7 @@ namespace etude::models {
 // Source: He et al., "Delving deep into rectifiers", ICCV 2015.
 void kaiming_normal_fan_out(Conv2d& conv, Generator& generator);
 
+// Uniform in +-1/sqrt(fan_in): what layers.h gives filters and linear weights.
+Tensor uniform_fan_in(Shape shape, Index fan_in, Generator& generator);
+
 }  // namespace etude::models

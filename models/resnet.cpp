@@ -130,6 +130,11 @@ ResNet::ResNet(const ResNetOptions& o, Generator generator)
     }
     register_module(fmt::format("layer{}", stage + 1), stages_[stage]);
   }
+  if (o.steps > 0) {
+    head_ = std::make_unique<TemporalHead>(in_channels, o.steps, o.outputs, generator);
+    register_module("head", *head_);
+    return;
+  }
   register_module("avgpool", avgpool_);
   register_module("flatten", flatten_);
   if (o.dropout > 0) {
@@ -144,6 +149,7 @@ Tensor ResNet::forward(const Tensor& x) {
   Tensor y = conv1_(x);
   y = pool_first_ ? bn1_(maxpool_(y)) : maxpool_(bn1_(y));
   for (Sequential& stage : stages_) y = stage(y);
+  if (head_) return (*head_)(y);
   y = flatten_(avgpool_(y));
   return (*fc_)(dropout_ ? (*dropout_)(y) : y);
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "engine/layers.h"
+#include "models/temporal_head.h"
 
 namespace etude::models {
 
@@ -17,7 +18,8 @@ struct ResNetOptions {
   Index channels = 3;                       // of the input
   Index outputs = 1000;
   Index width = 64;         // channels of the stem and the first stage; they double at each stage
-  double dropout = 0;       // before the linear layer
+  Index steps = 0;          // answers over time: so many, by a TemporalHead; 0: one
+  double dropout = 0;       // before the linear layer; not over time
   bool conv_bias = false;   // a bias in every convolution
   bool pool_first = false;  // stem: conv, max-pool, norm, ReLU; else conv, norm, ReLU, max-pool
   bool zero_init_residual = false;  // the last norm of a block starts at 0: the block as identity
@@ -25,13 +27,14 @@ struct ResNetOptions {
 };
 
 // conv 7x7/2, batch norm, ReLU, max-pool 3x3/2; four stages; global average pool; linear. Inputs of
-// any size work. Names: conv1, bn1, layerL.B.{convK,bnK,downsample.{0,1}}, fc.
+// any size work. Over time, `head` takes the place of pool and linear.
+// Names: conv1, bn1, layerL.B.{convK,bnK,downsample.{0,1}}, fc, or head.
 // Source: He et al., "Deep residual learning for image recognition", CVPR 2016; a bottleneck has
 // its stride on the 3x3 convolution.
 class ResNet final : public Module {
  public:
   explicit ResNet(const ResNetOptions& options);
-  // x [N,H,W,channels] -> logits [N, outputs]
+  // x [N,H,W,channels] -> logits [N, outputs], or [N, steps outputs]
   Tensor forward(const Tensor& x) override;
   std::string kind() const override { return "ResNet"; }
 
@@ -46,6 +49,7 @@ class ResNet final : public Module {
   Flatten flatten_;
   std::unique_ptr<Dropout> dropout_;
   std::unique_ptr<Linear> fc_;
+  std::unique_ptr<TemporalHead> head_;
 };
 
 }  // namespace etude::models

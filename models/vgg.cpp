@@ -102,10 +102,10 @@ Tensor TinyVgg::forward(const Tensor& x) {
 
 class Vgg4::Block final : public Module {
  public:
-  Block(Index in_channels, Index channels, Generator& generator)
+  Block(Index in_channels, Index channels, Index pool_columns, Generator& generator)
       : conv_(in_channels, channels, 3, Conv2dOptions::square(1, 1), false, generator),
         norm_(channels, /*relu=*/true),
-        pool_(Pool2dOptions::square(pool)) {
+        pool_(Pool2dOptions{pool, pool_columns}) {
     register_module("0", conv_);
     register_module("1", norm_);  // 2 is the ReLU, fused into the batch norm
     register_module("3", pool_);
@@ -125,9 +125,15 @@ Vgg4::Vgg4(const Vgg4Options& o) {
   Generator generator(o.seed);
   Index c = o.channels;
   for (const Index width : {16, 32, 64, 128}) {
-    blocks_.push_back(std::make_unique<Block>(c, width, generator));
+    const bool last = width == 128;
+    blocks_.push_back(std::make_unique<Block>(c, width, last && o.steps > 0 ? 1 : pool, generator));
     register_module(fmt::format("conv_block_{}", blocks_.size()), *blocks_.back());
     c = width;
+  }
+  if (o.steps > 0) {
+    head_ = std::make_unique<TemporalHead>(c, o.steps, o.outputs, generator);
+    register_module("head", *head_);
+    return;
   }
   register_module("avgpool", avgpool_);
   register_module("flatten", flatten_);
@@ -146,6 +152,7 @@ Tensor Vgg4::forward(const Tensor& x) {
         "vgg4: expected [N,H,W,C] of at least 16x16 pixels, got {}", to_string(x.shape()));
   Tensor y = x;
   for (const auto& block : blocks_) y = (*block)(y);
+  if (head_) return (*head_)(y);
   y = flatten_(avgpool_(y));
   return (*fc_)(dropout_ ? (*dropout_)(y) : y);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/layers.h"
+#include "models/temporal_head.h"
 
 namespace etude::models {
 
@@ -41,18 +42,21 @@ class TinyVgg final : public Module {
 struct Vgg4Options {
   Index channels = 1;  // of the input
   Index outputs = 4;
-  double dropout = 0;  // before the linear layer
+  Index steps = 0;     // answers over time: so many, by a TemporalHead; 0: one
+  double dropout = 0;  // before the linear layer; not over time
   std::uint64_t seed = 0;
 };
 
 // Four times [conv 3x3 without bias, batch norm, ReLU, max-pool 2] of 16, 32, 64 and 128 channels,
 // global average pool, linear. The input has at least 16x16 pixels.
-// Names: conv_block_B.{0,1} (B = 1 ... 4) and fc.
+// Over time, the last block pools rows alone, which leaves an eighth of the columns, and `head`
+// takes the place of what follows.
+// Names: conv_block_B.{0,1} (B = 1 ... 4) and fc, or head.
 class Vgg4 final : public Module {
  public:
   explicit Vgg4(const Vgg4Options& options);
   ~Vgg4() override;
-  // x [N,H,W,channels] -> logits [N, outputs]
+  // x [N,H,W,channels] -> logits [N, outputs], or [N, steps outputs]
   Tensor forward(const Tensor& x) override;
   std::string kind() const override { return "VGG4"; }
 
@@ -63,6 +67,7 @@ class Vgg4 final : public Module {
   Flatten flatten_;
   std::unique_ptr<Dropout> dropout_;
   std::unique_ptr<Linear> fc_;
+  std::unique_ptr<TemporalHead> head_;
 };
 
 }  // namespace etude::models

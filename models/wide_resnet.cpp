@@ -81,8 +81,9 @@ WideResNet::WideResNet(const WideResNetOptions& options)
 
 WideResNet::WideResNet(const WideResNetOptions& o, Generator generator)
     : conv1_(o.channels, 16, 3, Conv2dOptions::square(1, 1), false, generator),
-      bn1_(64 * o.widen, /*relu=*/true),
-      fc_(64 * o.widen, o.outputs, true, generator) {
+      bn1_(64 * o.widen, /*relu=*/true) {
+  // The draws of the linear layer come first, as they always did: a seed keeps its weights.
+  if (o.steps == 0) fc_ = std::make_unique<Linear>(64 * o.widen, o.outputs, true, generator);
   kaiming_normal_fan_out(conv1_, generator);
   register_module("conv1", conv1_);
   Index in_channels = 16, channels = 16 * o.widen;
@@ -93,9 +94,14 @@ WideResNet::WideResNet(const WideResNetOptions& o, Generator generator)
     in_channels = channels;
   }
   register_module("bn1", bn1_);
+  if (o.steps > 0) {
+    head_ = std::make_unique<TemporalHead>(in_channels, o.steps, o.outputs, generator);
+    register_module("head", *head_);
+    return;
+  }
   register_module("avgpool", avgpool_);
   register_module("flatten", flatten_);
-  register_module("fc", fc_);
+  register_module("fc", *fc_);
 }
 
 WideResNet::~WideResNet() = default;
@@ -103,7 +109,8 @@ WideResNet::~WideResNet() = default;
 Tensor WideResNet::forward(const Tensor& x) {
   Tensor y = conv1_(x);
   for (const auto& group : groups_) y = (*group)(y);
-  return fc_(flatten_(avgpool_(bn1_(y))));
+  y = bn1_(y);
+  return head_ ? (*head_)(y) : (*fc_)(flatten_(avgpool_(y)));
 }
 
 }  // namespace etude::models

@@ -16,6 +16,7 @@ struct Entry {
   Factory make;
   const char* head;
   Index least_side;  // of the input; 1 where the model has its own rule
+  bool temporal = true;
 };
 
 std::unique_ptr<Module> make_tinyvgg(const ModelOptions& o) {
@@ -24,13 +25,14 @@ std::unique_ptr<Module> make_tinyvgg(const ModelOptions& o) {
 }
 
 std::unique_ptr<Module> make_vgg4(const ModelOptions& o) {
-  return std::make_unique<Vgg4>(Vgg4Options{o.channels, o.outputs, o.dropout, o.seed});
+  return std::make_unique<Vgg4>(Vgg4Options{o.channels, o.outputs, o.steps, o.dropout, o.seed});
 }
 
 ResNetOptions resnet_options(const ModelOptions& o) {
   ResNetOptions r;
   r.channels = o.channels;
   r.outputs = o.outputs;
+  r.steps = o.steps;
   r.dropout = o.dropout;
   r.zero_init_residual = o.zero_init_residual;
   r.seed = o.seed;
@@ -55,7 +57,7 @@ std::unique_ptr<Module> make_resnet_mer(const ModelOptions& o) {
 template <Index depth, Index widen>
 std::unique_ptr<Module> make_wide_resnet(const ModelOptions& o) {
   return std::make_unique<WideResNet>(
-      WideResNetOptions{depth, widen, o.channels, o.outputs, o.dropout, o.seed});
+      WideResNetOptions{depth, widen, o.channels, o.outputs, o.steps, o.dropout, o.seed});
 }
 
 std::unique_ptr<Module> make_linear(const ModelOptions& o) {
@@ -66,7 +68,7 @@ constexpr auto basic = ResNetOptions::basic;
 constexpr auto bottleneck = ResNetOptions::bottleneck;
 
 constexpr Entry entries[] = {
-    {"tinyvgg", make_tinyvgg, "classifier.1.", 1},
+    {"tinyvgg", make_tinyvgg, "classifier.1.", 1, false},
     {"vgg4", make_vgg4, "fc.", 16},
     {"resnet18", make_resnet<basic, 2, 2, 2, 2>, "fc.", 1},
     {"resnet34", make_resnet<basic, 3, 4, 6, 3>, "fc.", 1},
@@ -76,7 +78,7 @@ constexpr Entry entries[] = {
     {"resnet-mer", make_resnet_mer, "fc.", 1},
     {"wrn-16-4", make_wide_resnet<16, 4>, "fc.", 1},
     {"wrn-28-10", make_wide_resnet<28, 10>, "fc.", 1},
-    {"linear", make_linear, "fc.", 1},
+    {"linear", make_linear, "fc.", 1, false},
 };
 
 const Entry& find(const std::string& name) {
@@ -93,6 +95,9 @@ std::unique_ptr<Module> make_model(const std::string& name, const ModelOptions& 
         "model {}: the input size {}x{}x{} (HxWxC) must be positive", name, options.height,
         options.width, options.channels);
   check(options.outputs > 0, "model {}: outputs is {}, must be positive", name, options.outputs);
+  check(options.steps == 0 || (options.steps > 0 && entry.temporal),
+        "model {}: {} steps over time; only a network that ends in a global pool has them", name,
+        options.steps);
   check(options.dropout >= 0 && options.dropout < 1, "model {}: dropout is {}, must lie in [0, 1)",
         name, options.dropout);
   check(options.height >= entry.least_side && options.width >= entry.least_side,
@@ -107,6 +112,10 @@ std::vector<std::string> model_names() {
   return names;
 }
 
-std::string head_prefix(const std::string& name) { return find(name).head; }
+std::string head_prefix(const std::string& name, bool over_time) {
+  return over_time ? "head." : find(name).head;
+}
+
+bool has_temporal_head(const std::string& name) { return find(name).temporal; }
 
 }  // namespace etude::models

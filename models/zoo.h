@@ -12,6 +12,7 @@ namespace etude::models {
 struct ModelOptions {
   Index height = 0, width = 0, channels = 1;  // of the input (H x W x C)
   Index outputs = 10;
+  Index steps = 0;  // answers over time, so many of `outputs` each; 0: one
   // TinyVGG: channels of every convolution, blocks, and padding of the convolutions (0 or 1).
   Index hidden = 10;
   Index blocks = 2;
@@ -27,7 +28,9 @@ struct ModelOptions {
 std::unique_ptr<Module> make_model(const std::string& name, const ModelOptions& options);
 std::vector<std::string> model_names();
 // The name of the last linear layer in state(), as a prefix ("fc." for a ResNet).
-std::string head_prefix(const std::string& name);
+std::string head_prefix(const std::string& name, bool over_time = false);
+// Whether the model can answer over time (ModelOptions::steps).
+bool has_temporal_head(const std::string& name);
 
 // A table of layers: kind, output shape, parameters, multiply-adds, activation bytes; and totals.
 // `input` is HxWxC, or NxHxWxC for a batch; one forward pass in evaluation mode finds the shapes.

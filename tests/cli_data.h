@@ -68,4 +68,40 @@ inline void write_tone_corpus(const std::filesystem::path& root, int count) {
   }
 }
 
+// PMEmo's layout with its annotations over time: clips of 20 s at 8 kHz whose first and second half
+// are a low or a high tone, loud or soft: valence follows the pitch, arousal the level, both as
+// they are at that moment.
+inline void write_moving_corpus(const std::filesystem::path& root, int songs) {
+  constexpr int rate = 8000;
+  Generator generator(21);
+  std::string means = "musicId,Arousal(mean),Valence(mean)\n";
+  std::string over_time = "musicId,frameTime,Arousal(mean),Valence(mean)\n";
+  for (int song = 1; song <= songs; ++song) {
+    std::vector<float> samples;
+    double valence[2], arousal[2];
+    for (int half = 0; half < 2; ++half) {
+      valence[half] = generator.uniform(0.1, 0.9);
+      arousal[half] = generator.uniform(0.1, 0.9);
+      // The turn comes late, so that both halves lie within the annotated time.
+      const std::vector<float> part = tone(250 * std::exp2(3 * valence[half]), half ? 3 : 17, rate,
+                                           static_cast<std::uint64_t>(100 * song + half));
+      for (const float x : part)
+        samples.push_back(x * static_cast<float>(std::exp2(4 * arousal[half] - 3)));
+    }
+    std::filesystem::create_directories(root / "chorus");
+    data::save_audio(root / "chorus" / (std::to_string(song) + ".wav"), samples, 1, rate,
+                     data::AudioFormat::wav);
+    const auto line = [&](double a, double v) {
+      return std::to_string(a) + "," + std::to_string(v) + "\n";
+    };
+    means += std::to_string(song) + "," +
+             line(0.85 * arousal[0] + 0.15 * arousal[1], 0.85 * valence[0] + 0.15 * valence[1]);
+    for (double t = 15.5; t < 20; t += 0.5)
+      over_time += std::to_string(song) + "," + std::to_string(t) + "," +
+                   line(arousal[t >= 17], valence[t >= 17]);
+  }
+  write_all(root / "annotations/static_annotations.csv", means);
+  write_all(root / "annotations/dynamic_annotations.csv", over_time);
+}
+
 }  // namespace etude::testing

@@ -212,13 +212,13 @@ TEST_SUITE("apps") {
     CHECK(mel.hop == 80);
     CHECK(mel.n_mels == 64);
     TrainConfig config;
-    fill_defaults(config, words, 1000);
+    fill_defaults(config, "general", words, 1000);
     CHECK(*config.width >= 70);  // 0.7 s in hops of 10 ms: the clip is seen whole
     CHECK(*config.width % 16 == 0);
     TrainConfig given;
     given.epochs = 3;
     given.width = 20;
-    fill_defaults(given, words, 1000);
+    fill_defaults(given, "general", words, 1000);
     CHECK(*given.epochs == 3);
     CHECK(*given.width == 20);
     given.mel = {"n_mels=32"};
@@ -234,13 +234,14 @@ TEST_SUITE("apps") {
 TEST_SUITE("augment") {
   TEST_CASE("draws follow the generator, masks stay small, numbers stay near") {
     constexpr int height = 20, width = 40;
+    const Augmenter augmenter(parse_augment("mel"), data::mel_preset("mer"));
     int changed = 0;
     double shift = 0;
     for (std::uint64_t sample = 0; sample < 200; ++sample) {
       std::vector<float> x(height * width, 1.0f), again = x;
-      Generator a(7, sample * 1000), b(7, sample * 1000);
-      augment_mel(x.data(), height, width, a);
-      augment_mel(again.data(), height, width, b);
+      const Generator random(7 + sample);
+      augmenter.apply(augmenter.draw(height, width, random), x.data(), height, width);
+      augmenter.apply(augmenter.draw(height, width, random), again.data(), height, width);
       CHECK(x == again);
       int masked = 0;
       for (float value : x) {
@@ -256,10 +257,68 @@ TEST_SUITE("augment") {
     CHECK(std::abs(shift / (200 * height * width)) < 0.05);  // no drift: 0.15 / sqrt(200) = 0.011
   }
 
+  TEST_CASE("each has its switch, and none moves another's draws") {
+    const data::MelSettings mel = data::mel_preset("mer");
+    const Generator random(5);
+    const AugmentDraw all = Augmenter(parse_augment("all"), mel).draw(64, 64, random);
+    CHECK(all.gain != 0);
+    CHECK(all.tilt != 0);
+    CHECK(all.noise > 0);
+    CHECK(std::abs(all.semitones) <= 2);
+    const AugmentDraw tilt = Augmenter(parse_augment("tilt"), mel).draw(64, 64, random);
+    CHECK(tilt.tilt == all.tilt);
+    CHECK(tilt.gain == 0);
+    CHECK(tilt.bands.empty());
+    CHECK(parse_augment("none").empty());
+    CHECK(parse_augment("crop,time-mask").size() == 2);
+    CHECK_THROWS_WITH_AS(parse_augment("crop,reverb"), doctest::Contains("reverb"), UsageError);
+    CHECK_THROWS_WITH_AS(parse_augment(""), doctest::Contains("crop"), UsageError);
+    CHECK_THROWS_AS(Augmenter(parse_augment("pitch"), std::nullopt), UsageError);
+    CHECK_NOTHROW(Augmenter(parse_augment("crop"), std::nullopt));
+    // The masks of the published recipe: 0 to 10 of 64 bands, 0 to 12 of 64 frames.
+    int bands = 0, frames = 0;
+    const Augmenter masks(parse_augment("frequency-mask,time-mask"), mel);
+    for (std::uint64_t i = 0; i < 500; ++i) {
+      const AugmentDraw draw = masks.draw(64, 64, random.fork(i));
+      for (const auto& span : draw.bands) bands = std::max(bands, span.end - span.begin);
+      for (const auto& span : draw.frames) frames = std::max(frames, span.end - span.begin);
+    }
+    CHECK(bands == 10);
+    CHECK(frames == 12);
+  }
+
+  TEST_CASE("pitch moves a peak by the frequency that semitones mean") {
+    const data::MelSettings mel = data::mel_preset("mer");
+    const std::vector<double> hz = data::mel_centres(mel);
+    REQUIRE(hz.size() == 64);
+    const Augmenter augmenter(parse_augment("pitch"), mel);
+    for (const double semitones : {-2.0, 1.0, 2.0}) {
+      constexpr int peak = 40, width = 3;
+      std::vector<float> x(64 * width, 0.0f);
+      for (int band = 0; band < 64; ++band)
+        for (int f = 0; f < width; ++f)
+          x[band * width + f] = static_cast<float>(std::max(0.0, 5.0 - std::abs(band - peak)));
+      AugmentDraw draw;
+      draw.semitones = semitones;
+      augmenter.apply(draw, x.data(), 64, width);
+      double centre = 0, total = 0;
+      for (int band = 0; band < 64; ++band) {
+        centre += x[band * width] * std::log(hz[band]);
+        total += x[band * width];
+      }
+      CAPTURE(semitones);
+      CHECK(12 * (centre / total - std::log(hz[peak])) / std::log(2.0) ==
+            doctest::Approx(semitones).epsilon(0.15));
+    }
+  }
+
   TEST_CASE("one band and one frame are not too small") {
     float x = 1;
-    Generator random(1);
-    for (int i = 0; i < 50; ++i) augment_mel(&x, 1, 1, random);
+    data::MelSettings mel = data::mel_preset("mer");
+    mel.n_mels = 1;
+    const Augmenter augmenter(parse_augment("all"), mel);
+    for (std::uint64_t i = 0; i < 50; ++i)
+      augmenter.apply(augmenter.draw(1, 1, Generator(i)), &x, 1, 1);
     CHECK(std::isfinite(x));
   }
 }

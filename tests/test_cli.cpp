@@ -390,6 +390,24 @@ TEST_SUITE("cli.tools") {
     CHECK(read_all(npy).compare(1, 5, "NUMPY") == 0);
     REQUIRE(run_etude({"mel", file, "--out", png}).code == 0);
     CHECK(read_all(png).compare(1, 3, "PNG") == 0);
+
+    // What training does to it: another seed, another picture; the same seed, the same.
+    const auto augmented = [&](const std::string& names, const std::string& seed) {
+      const CliResult shown =
+          run_etude({"mel", file, "--preset", "mer", "--mel", "fill_seconds=0", "--augment", names,
+                     "--seed", seed, "--out", npy, "--json"});
+      CAPTURE(shown.err);
+      REQUIRE(shown.code == 0);
+      return std::pair(read_all(npy), Json::parse(shown.out)["augmentation"].get<std::string>());
+    };
+    const auto first = augmented("gain,pitch", "1");
+    CHECK(first.second.find("gain") != std::string::npos);
+    CHECK(first.second.find("semitones") != std::string::npos);
+    CHECK(augmented("gain,pitch", "1").first == first.first);
+    CHECK(augmented("gain,pitch", "2").first != first.first);
+    CHECK(augmented("gain", "1").first != first.first);
+    check_fails({"mel", file, "--augment", "mixup"}, 2, {"--mix"});
+    check_fails({"mel", file, "--augment", "echo"}, 2, {"echo", "tempo"});
   }
 
   TEST_CASE("data verify and prepare") {
@@ -402,5 +420,8 @@ TEST_SUITE("cli.tools") {
                            "folder", "--cache", folder / "cache"};
     CHECK(run_etude(prepare).out.find("48 items ready (0 were") != std::string::npos);
     CHECK(run_etude(prepare).out.find("48 items ready (48 were") != std::string::npos);
+    const Words explain = {"data", "verify", corpora().tones, "--dataset", "folder", "--explain"};
+    CHECK(run_etude(explain).out.find("nothing to explain") != std::string::npos);
+    check_fails(explain + Words{"--json"}, 2, {"--explain", "--json"});
   }
 }

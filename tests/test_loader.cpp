@@ -274,6 +274,167 @@ TEST_SUITE("data.loader") {
     CHECK(epoch(plain, 0).at(0).x.to_vector<float>()[0] == 0);
   }
 
+  TEST_CASE("over time: windows of whole steps, targets where there are annotations") {
+    Corpus corpus = make_corpus({200, 101, 30});
+    corpus.task = make_task(TaskKind::va_dynamic, Cuts::scale, corpus.dataset, {});
+    CHECK_THROWS_WITH_AS(Loader(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, {}),
+                         doctest::Contains("steps"), Error);
+    LoaderOptions options;
+    options.steps = 8;
+    options.grid.frames_per_step = 5.25;  // 200 frames: 38 steps; 101: 19; 30: 5
+    options.batch_size = 3;
+    CHECK_THROWS_WITH_AS(
+        Loader(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options),
+        doctest::Contains("no annotation over time"), Error);
+    for (Item& item : corpus.dataset.items)
+      for (int step = 3; step < 60; ++step) {  // beyond the audio, too
+        item.dynamic.seconds.push_back(0.5 * step);
+        item.dynamic.valence.push_back(0.01 * step);
+        item.dynamic.arousal.push_back(1 - 0.01 * step);
+      }
+    Loader loader(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
+    CHECK(loader.width() == 42);
+    CHECK(loader.song_steps(0) == 38);
+    std::map<int, std::vector<int>> starts;
+    for (const Batch& batch : epoch(loader, 0)) {
+      const auto x = batch.x.to_vector<float>(), targets = batch.targets.to_vector<float>();
+      const auto mask = batch.mask.to_vector<float>();
+      CHECK_FALSE(batch.labels.defined());
+      int known = 0;
+      for (std::size_t k = 0; k < batch.items.size(); ++k) {
+        const int item = batch.items[k], start = batch.starts[k];
+        starts[item].push_back(start);
+        CHECK(x[k * 3 * 42] ==
+              1000.0f * item + 10.0f * static_cast<float>(std::lround(5.25 * start)));
+        for (int step = 0; step < 8; ++step) {
+          const bool annotated = start + step >= 3 && start + step < loader.song_steps(item);
+          known += 2 * annotated;
+          for (int axis = 0; axis < 2; ++axis) {
+            const std::size_t at = k * 16 + 2 * step + axis;
+            CHECK(mask[at] == (annotated ? 1 : 0));
+            const double value = axis ? 1 - 0.01 * (start + step) : 0.01 * (start + step);
+            CHECK(targets[at] == doctest::Approx(annotated ? value : 0));
+          }
+        }
+      }
+      CHECK(batch.annotated == known);
+    }
+    CHECK(starts[0] == std::vector<int>{0, 4, 8, 12, 16, 20, 24, 28, 30});
+    CHECK(starts[1] == std::vector<int>{0, 4, 8, 11});
+    CHECK(starts[2] == std::vector<int>{0});
+
+    options.training = true;
+    Loader training(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
+    std::set<int> drawn;
+    for (int e = 0; e < 40; ++e)
+      for (const Batch& batch : epoch(training, e))
+        for (std::size_t k = 0; k < batch.items.size(); ++k)
+          if (batch.items[k] == 0) drawn.insert(batch.starts[k]);
+    CHECK(*drawn.begin() >= 0);
+    CHECK(*drawn.rbegin() <= 30);
+    CHECK(drawn.size() > 15);
+  }
+
+  TEST_CASE("without random crops, the middle; a changed tempo stays within the song") {
+    const Corpus corpus = make_corpus({50, 50, 9});
+    LoaderOptions options;
+    options.batch_size = 3;
+    options.width = 8;
+    options.training = true;
+    options.random_crop = false;
+    Loader middle(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
+    for (const Batch& batch : epoch(middle, 3)) {
+      const auto x = batch.x.to_vector<float>();
+      for (std::size_t k = 0; k < batch.items.size(); ++k)
+        CHECK(x[k * 24] == 1000.0f * batch.items[k] + 10 * (batch.items[k] == 2 ? 0 : 21));
+    }
+    options.tempo = 1;  // half to double
+    Loader stretched(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
+    std::set<int> slopes;
+    for (int e = 0; e < 20; ++e)
+      for (const Batch& batch : epoch(stretched, e)) {
+        const auto x = batch.x.to_vector<float>();
+        for (std::size_t k = 0; k < batch.items.size(); ++k) {
+          if (batch.items[k] == 2) continue;
+          const double slope = (x[k * 24 + 1] - x[k * 24]) / 10;  // frames a frame
+          CHECK(slope >= 3.0 / 7 - 1e-3);                         // eight frames of four
+          CHECK(slope <= 15.0 / 7 + 1e-3);
+          slopes.insert(static_cast<int>(std::lround(8 * slope)));
+          CHECK(x[k * 24 + 7] == doctest::Approx(x[k * 24] + 70 * slope));
+        }
+      }
+    CHECK(slopes.size() > 5);
+  }
+
+  TEST_CASE("weights: whole numbers are counts, and copies of an item are drawn by themselves") {
+    const Corpus corpus = make_corpus(std::vector<int>(10, 50));
+    LoaderOptions options;
+    options.batch_size = 10;
+    options.width = 8;
+    options.training = true;
+    options.weights = {3, 0, 1, 1, 1, 0, 2, 1, 1, 0};
+    Loader counted(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
+    for (int e = 0; e < 5; ++e) {
+      std::map<int, int> seen;
+      std::set<float> starts;
+      for (const Batch& batch : epoch(counted, e)) {
+        const auto x = batch.x.to_vector<float>();
+        for (std::size_t k = 0; k < batch.items.size(); ++k) {
+          ++seen[batch.items[k]];
+          if (batch.items[k] == 0) starts.insert(x[k * 24]);
+        }
+      }
+      CHECK(seen == std::map<int, int>{{0, 3}, {2, 1}, {3, 1}, {4, 1}, {6, 2}, {7, 1}, {8, 1}});
+      CHECK(starts.size() >= 2);  // of three crops from 43 places
+    }
+    options.weights = {5.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5};
+    Loader shares(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
+    int heavy = 0, all = 0;
+    for (int e = 0; e < 200; ++e)
+      for (const Batch& batch : epoch(shares, e)) {
+        heavy += static_cast<int>(std::count(batch.items.begin(), batch.items.end(), 0));
+        all += static_cast<int>(batch.items.size());
+      }
+    CHECK(all == 2000);
+    CHECK(heavy == doctest::Approx(1100).epsilon(0.03));
+    options.weights = {1, 2};
+    CHECK_THROWS_WITH_AS(
+        Loader(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options),
+        doctest::Contains("2 weights"), Error);
+  }
+
+  TEST_CASE("mixup: pairs of one batch, both labels, one share") {
+    const Corpus corpus = make_corpus(std::vector<int>(12, 8));
+    LoaderOptions options;
+    options.batch_size = 4;
+    options.width = 8;
+    options.training = true;
+    options.mixup = 0.4;
+    Loader loader(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
+    std::set<double> shares;
+    const auto batches = epoch(loader, 2);
+    for (const Batch& batch : batches) {
+      shares.insert(batch.mix);
+      CHECK(batch.mix >= 0.5);
+      CHECK(batch.mix <= 1);
+      const auto x = batch.x.to_vector<float>();
+      const auto labels = batch.labels.to_vector<std::int64_t>();
+      const auto others = batch.other_labels.to_vector<std::int64_t>();
+      const auto targets = batch.targets.to_vector<float>();
+      for (std::size_t k = 0; k < 4; ++k) {
+        const int own = batch.items[k], other = batch.items[(k + 1) % 4];
+        CHECK(x[k * 24] ==
+              doctest::Approx(1000 * (batch.mix * own + (1 - batch.mix) * other)).epsilon(1e-5));
+        CHECK(labels[k] == corpus.task.label(corpus.dataset.items[own]));
+        CHECK(others[k] == corpus.task.label(corpus.dataset.items[other]));
+        CHECK(targets[2 * k] ==
+              doctest::Approx(0.01 * (batch.mix * own + (1 - batch.mix) * other)).epsilon(1e-5));
+      }
+    }
+    CHECK(shares.size() == batches.size());
+    CHECK(same(batches, epoch(loader, 2)));
+  }
+
   TEST_CASE("regression: targets, no labels") {
     Corpus corpus = make_corpus({5, 5});
     corpus.task = make_task(TaskKind::va, Cuts::scale, corpus.dataset, {});

@@ -202,6 +202,39 @@ TEST_SUITE("models") {
     CHECK(contains(error_of([&] { (*model)(Tensor::zeros({1, 28, 30, 1})); }), "28x28x1"));
   }
 
+  TEST_CASE("a temporal head: an answer a step, from networks that end in a global pool") {
+    for (const char* name : {"vgg4", "resnet18", "resnet-mer", "wrn-16-4"}) {
+      CAPTURE(name);
+      ModelOptions o = options(32, 129, 1, 2);
+      o.steps = 12;
+      const auto model = make_model(name, o);
+      CHECK((*model)(Tensor::zeros({2, 32, 129, 1})).shape() == Shape{2, 24});
+      CHECK(names(*model).count("head.context.weight") == 1);
+      CHECK(names(*model).count("fc.weight") == 0);
+      CHECK(models::head_prefix(name, true) == "head.");
+    }
+    ModelOptions o = options(32, 64, 1, 2);
+    o.steps = 4;
+    for (const char* name : {"tinyvgg", "linear"}) {
+      CHECK_FALSE(models::has_temporal_head(name));
+      CHECK(contains(error_of([&] { make_model(name, o); }), "4 steps"));
+    }
+    // What happens late in the input moves late answers most.
+    const auto model = make_model("vgg4", o);
+    model->train(false);
+    Tensor x = Tensor::zeros({1, 32, 64, 1});
+    const auto before = (*model)(x).to_vector<float>();
+    for (int band = 0; band < 32; ++band)
+      for (int frame = 56; frame < 64; ++frame) x.data<float>()[band * 64 + frame] = 5;
+    const auto after = (*model)(x).to_vector<float>();
+    double first = 0, last = 0;
+    for (int axis = 0; axis < 2; ++axis) {
+      first += std::abs(after[axis] - before[axis]);
+      last += std::abs(after[6 + axis] - before[6 + axis]);
+    }
+    CHECK(last > first);
+  }
+
   TEST_CASE("dropout leaves the state names alone") {
     for (const char* name : {"tinyvgg", "vgg4", "resnet18", "wrn-16-4"}) {
       ModelOptions o = options(32, 32, 1, 4);

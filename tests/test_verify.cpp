@@ -124,14 +124,15 @@ TEST_SUITE("data.task") {
   }
 
   TEST_CASE("names are read back; others list the choices") {
-    for (const TaskKind kind : {TaskKind::emotion9, TaskKind::quadrants, TaskKind::valence2,
-                                TaskKind::arousal2, TaskKind::va, TaskKind::classes})
+    for (const TaskKind kind :
+         {TaskKind::emotion9, TaskKind::quadrants, TaskKind::valence2, TaskKind::arousal2,
+          TaskKind::va, TaskKind::va_dynamic, TaskKind::classes})
       CHECK(parse_task(to_string(kind)) == kind);
     for (const Cuts cuts : {Cuts::scale, Cuts::minmax, Cuts::tertiles})
       CHECK(parse_cuts(to_string(cuts)) == cuts);
     CHECK(message([] { parse_task("emotions"); }) ==
           "task: \"emotions\" is unknown; expected one of emotion9, quadrants, valence2, arousal2, "
-          "va, classes");
+          "va, va-dynamic, classes");
     CHECK(contains(message([] { parse_cuts(""); }), "expected one of scale, minmax, tertiles"));
     const Dataset affect = affect_items({{0.5, 0.5}});
     CHECK(contains(message([&] { make_task(TaskKind::classes, Cuts::scale, affect, {}); }),

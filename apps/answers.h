@@ -1,0 +1,38 @@
+// What a model, or several as one, says of a part of a data set.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/experiment.h"
+#include "apps/over_time.h"
+
+namespace etude::apps {
+
+Answers answers_of(Module& model, const ModelSpec& spec, const Corpus& corpus,
+                   const std::vector<int>& items, Device device, const std::string& label = {});
+Answers answers_of(const LinearFloor& floor, const ModelSpec& spec, const Corpus& corpus,
+                   const std::vector<int>& items);
+
+// The same items under their indices in another data set; they are found by id. Error for one that
+// is not there.
+void move_answers(Answers& answers, const data::Dataset& from, const data::Dataset& to);
+
+// One answer of several models for the items of the first: for classes the logarithm of the mean
+// of their probabilities, for numbers the mean, weighted. Windows are left out: members may cut
+// songs differently. Error where a member lacks an item.
+Answers combine(const std::vector<Answers>& members, const std::vector<double>& weights,
+                const data::Task& task);
+
+// One number by which members compare: accuracy, or the mean CCC of both axes.
+double worth_of(const Evaluation& evaluation);
+
+// Whether both take the same spectrograms.
+bool same_front_end(const ModelSpec& a, const ModelSpec& b);
+
+Evaluation judge(const std::string& part, const Answers& answers, const data::Dataset& dataset,
+                 const ModelSpec& spec, const Baseline& baseline,
+                 const std::optional<Answers>& linear);
+
+}  // namespace etude::apps

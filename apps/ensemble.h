@@ -1,0 +1,72 @@
+// Ensembles: several models that answer as one.
+//
+//   bagging   each member trains on songs drawn with replacement (Breiman, Machine Learning 24,
+//   1996) boosting  each member minds the songs that those before it got wrong: SAMME, AdaBoost for
+//   any
+//             number of classes (Zhu, Zou, Rosset, Hastie, Statistics and Its Interface 2, 2009);
+//             songs are drawn anew each epoch in proportion to their weights
+//   snapshot  one training whose learning rate rises and falls several times; the weights at the
+//             end of each cycle are a member (Huang et al., ICLR 2017)
+//   diverse   members with other front ends and lengths, and other seeds
+//
+// The run folder holds ensemble.json, which names the members (run folders or checkpoints, relative
+// to it) and their weights. For classes, probabilities are averaged; for valence and arousal, the
+// answers.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "apps/answers.h"
+#include "apps/experiment.h"
+
+namespace etude::apps {
+
+struct Ensemble {
+  struct Member {
+    std::string path;
+    double weight = 1;
+    std::string what;  // "128 bands", "error 0.21"
+  };
+  std::string kind;
+  std::vector<Member> members;
+};
+
+bool holds_ensemble(const std::filesystem::path& folder);
+// Error for a file that is none, or has no members.
+Ensemble read_ensemble(const std::filesystem::path& folder);
+void write_ensemble(const std::filesystem::path& folder, const Ensemble& ensemble);
+
+// A model of a run, and its say.
+struct WeightedModel {
+  LoadedModel model;
+  double weight = 1;
+  std::string path;
+};
+// One for a run folder or checkpoint, all members for an ensemble. Error where their tasks differ.
+std::vector<WeightedModel> load_models(const std::filesystem::path& path, Device device);
+
+// The data under the front ends that the members of `diverse` ask for, each made once.
+class Experiments {
+ public:
+  explicit Experiments(const Experiment& base) : base_(base) {}
+  const Experiment& base() const { return base_; }
+  // With `config`, whose front end and nothing else may differ from the base's.
+  const Experiment& with(const TrainConfig& config);
+
+ private:
+  const Experiment& base_;
+  std::map<std::string, Experiment> others_;  // by their --mel overrides
+};
+
+// UsageError for an ensemble that the task, the data or the recipe cannot have.
+void check_ensemble(const Experiment& experiment);
+
+// Trains what the configuration says, one model or an ensemble, and judges it (experiment.h).
+std::optional<Outcome> train_run(Experiments& experiments, const data::Split& split,
+                                 const std::filesystem::path& folder, const std::string& label,
+                                 const std::filesystem::path& resume);
+
+}  // namespace etude::apps

@@ -1,0 +1,163 @@
+// Ensembles: how answers are combined, how songs are weighted, and each kind from end to end.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "apps/answers.h"
+#include "apps/ensemble.h"
+#include "cli_checks.h"
+
+using namespace etude;
+using namespace etude::apps;
+using namespace etude::testing;
+using nlohmann::json;
+
+namespace {
+
+Answers answers(std::vector<int> items, std::vector<double> outputs) {
+  Answers result;
+  result.songs.outputs = static_cast<int>(outputs.size() / items.size());
+  result.songs.items = std::move(items);
+  result.songs.song_outputs = std::move(outputs);
+  return result;
+}
+
+data::Task two_classes() {
+  data::Task task;
+  task.classes = {"a", "b"};
+  return task;
+}
+
+const std::string& tones() {
+  static const TemporaryFolder folder;
+  static const std::string path = [] {
+    write_tone_corpus(folder / "tones", 20);
+    return std::string(folder / "tones");
+  }();
+  return path;
+}
+
+Words train_tones(const std::string& out) {
+  return {"train", "--dataset", "folder", "--data",  tones(), "--model", "vgg4", "--epochs",
+          "6",     "--batch",   "8",      "--cache", "none",  "--out",   out};
+}
+
+}  // namespace
+
+TEST_SUITE("ensemble") {
+  TEST_CASE("probabilities are averaged by weight, whatever the order of the items") {
+    const double logit = std::log(3.0);  // 0.75 to 0.25
+    const std::vector<Answers> members = {answers({4, 7}, {logit, 0, 0, logit}),
+                                          answers({7, 4}, {0, 0, 0, logit})};
+    const Answers whole = combine(members, {3, 1}, two_classes());
+    CHECK(whole.songs.items == std::vector<int>{4, 7});
+    const auto p = [&](int song, int k) { return std::exp(whole.songs.song(song)[k]); };
+    CHECK(p(0, 0) == doctest::Approx((3 * 0.75 + 0.25) / 4));
+    CHECK(p(1, 1) == doctest::Approx((3 * 0.75 + 0.5) / 4));
+    CHECK(p(1, 0) + p(1, 1) == doctest::Approx(1));
+    CHECK_THROWS_WITH_AS(combine({members[0], answers({4}, {0, 0})}, {1, 1}, two_classes()),
+                         doctest::Contains("item 7"), Error);
+    CHECK_THROWS_AS(combine(members, {0, 0}, two_classes()), Error);
+    data::Task va;
+    va.kind = data::TaskKind::va;
+    const Answers mean = combine({answers({0}, {0.2, 0.4}), answers({0}, {0.6, 0.8})}, {1, 3}, va);
+    CHECK(mean.songs.song(0)[0] == doctest::Approx(0.5));
+    CHECK(mean.songs.song(0)[1] == doctest::Approx(0.7));
+    va.kind = data::TaskKind::va_dynamic;
+    Answers one, other;
+    one.curves = {{3, {0.1, 0.2, 0.3}, {0.5, 0.5, 0.5}}};
+    other.curves = {{3, {0.3, 0.4}, {0.7, 0.7}}};
+    const Answers curves = combine({one, other}, {1, 1}, va);
+    CHECK(curves.curves[0].valence.size() == 2);  // what both have
+    CHECK(curves.curves[0].valence[1] == doctest::Approx(0.3));
+  }
+
+  TEST_CASE("answers move to another data set by the items' ids") {
+    data::Dataset from, to;
+    for (const char* id : {"x/1", "x/2"}) from.items.emplace_back().id = id;
+    for (const char* id : {"x/2", "x/0", "x/1"}) to.items.emplace_back().id = id;
+    Answers moved = answers({0, 1}, {1, 2});
+    move_answers(moved, from, to);
+    CHECK(moved.songs.items == std::vector<int>{2, 0});
+    to.items.pop_back();
+    moved = answers({0}, {1});
+    CHECK_THROWS_WITH_AS(move_answers(moved, from, to), doctest::Contains("x/1"), Error);
+  }
+
+  TEST_CASE("every kind trains, is evaluated and predicts as one model") {
+    for (const std::string kind : {"bagging", "boosting", "snapshot", "diverse"}) {
+      CAPTURE(kind);
+      const TemporaryFolder folder;
+      const std::string run = folder / "run";
+      const CliResult trained =
+          run_etude(train_tones(run) + Words{"--ensemble", kind, "--members", "2"});
+      CAPTURE(trained.err);
+      REQUIRE(trained.code == 0);
+      const Ensemble ensemble = read_ensemble(run);
+      CHECK(ensemble.kind == kind);
+      CHECK(ensemble.members.size() == 2);
+      const json before = json::parse(read_all(run + "/eval-test.json"));
+      const CliResult evaluated = run_etude({"eval", run, "--json", "--cache", "none"});
+      CAPTURE(evaluated.err);
+      REQUIRE(evaluated.code == 0);
+      const json e = json::parse(evaluated.out);
+      CHECK(e.at("members").size() == 2);
+      CHECK(e.at("accuracy") == before.at("accuracy"));
+      CHECK(e.at("loss").get<double>() == doctest::Approx(before.at("loss").get<double>()));
+      CHECK(e.at("accuracy").get<double>() > e.at("majority").get<double>());
+      CHECK(read_all(run + "/report.html").find(ensemble.members[1].path) != std::string::npos);
+      const CliResult predicted =
+          run_etude({"predict", run, tones() + "/low/3.wav", "--json", "--over-time"});
+      REQUIRE(predicted.code == 0);
+      const json answer = json::parse(predicted.out).at(0);
+      CHECK(answer.at("members") == 2);
+      CHECK(answer.at("class") == "low");
+      CHECK(answer.at("over_time").size() == 1);  // half a second
+      if (kind == "bagging") {
+        // Drawn with replacement: as many in all, some more than once.
+        std::string line;
+        double total = 0, most = 0;
+        int songs = 0;
+        std::ifstream in(run + "/member-1/weights.csv");
+        std::getline(in, line);
+        while (std::getline(in, line)) {
+          const double count = std::stod(line.substr(line.rfind(',') + 1));
+          total += count;
+          most = std::max(most, count);
+          ++songs;
+        }
+        CHECK(total == songs);
+        CHECK(most >= 2);
+      }
+    }
+  }
+
+  TEST_CASE("an ensemble that was stopped goes on where it stood") {
+    const TemporaryFolder folder;
+    const std::string whole = folder / "whole", parts = folder / "parts";
+    const Words kind = {"--ensemble", "boosting", "--members", "2"};
+    REQUIRE(run_etude(train_tones(whole) + kind).code == 0);
+    REQUIRE(run_etude(train_tones(parts) + kind + Words{"--max-steps", "4"}).code == 0);
+    CHECK_FALSE(holds_ensemble(parts));
+    const CliResult resumed = run_etude({"train", "--resume", "--out", parts});
+    CAPTURE(resumed.err);
+    REQUIRE(resumed.code == 0);
+    CHECK(read_all(parts + "/ensemble.json") == read_all(whole + "/ensemble.json"));
+    CHECK(read_all(parts + "/predictions-test.csv") == read_all(whole + "/predictions-test.csv"));
+  }
+
+  TEST_CASE("what goes with what") {
+    const TemporaryFolder folder;
+    check_fails(train_tones(folder / "x") + Words{"--members", "3"}, 2,
+                {"--members", "--ensemble"});
+    check_fails(train_tones(folder / "x") + Words{"--ensemble", "stacking"}, 2, {"stacking"});
+    check_fails(train_tones(folder / "x") + Words{"--ensemble", "snapshot", "--members", "7"}, 2,
+                {"snapshot", "6 epochs"});
+    check_fails(train_tones(folder / "x") + Words{"--ensemble", "diverse", "--width", "32"}, 2,
+                {"diverse", "--width"});
+    write_all(folder / "bad/ensemble.json", "{\"kind\": \"bagging\"}");
+    write_all(folder / "bad/run.json", "{}");
+    check_fails({"eval", folder / "bad"}, 1, {"ensemble.json"});
+  }
+}
