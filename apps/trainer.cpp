@@ -81,6 +81,19 @@ void load_initial_weights(const TrainConfig& c, const std::string& model_name, M
   }
 }
 
+// A regression begins with the training part's mean for an answer: from 0, which is an end of the
+// scale, the first steps would go into getting there.
+void answer_the_mean(const TrainJob& job, Module& model) {
+  const std::string name = models::head_prefix(job.spec.model, job.spec.task.dynamic()) +
+                           (job.spec.task.dynamic() ? "fc.bias" : "bias");
+  const Baseline mean = fit_baseline(job.dataset, job.spec.task, job.split.train);
+  for (StateEntry& entry : model.state()) {
+    if (entry.name != name) continue;
+    entry.tensor.data<float>()[0] = static_cast<float>(mean.valence);
+    entry.tensor.data<float>()[1] = static_cast<float>(mean.arousal);
+  }
+}
+
 // While alive, the model has its moving average for weights, where there is one.
 class AveragedWeights {
  public:
@@ -102,6 +115,7 @@ class AveragedWeights {
 Trainer::Trainer(const TrainJob& job) : job_(job) {
   const TrainConfig& c = job_.config;
   model_ = models::make_model(job_.spec.model, job_.spec.options);
+  if (job_.spec.task.regression()) answer_the_mean(job_, *model_);
   if (!c.init.empty()) load_initial_weights(c, job_.spec.model, *model_);
   model_->to(job_.device);
   optimizer_ = make_optimizer(c, *model_);

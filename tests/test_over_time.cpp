@@ -155,6 +155,21 @@ TEST_SUITE("over-time") {
     const CliResult text = run_etude({"predict", run, corpus + "/chorus/1.wav"});
     CHECK(text.out.find("valence") < text.out.find("arousal"));
 
+    // Hardly trained, a regression answers about the mean, which is where it began.
+    for (const std::string task : {"va", "va-dynamic"}) {
+      CAPTURE(task);
+      const std::string fresh = folder / ("fresh-" + task);
+      const CliResult result = run_etude(
+          {"train", "--dataset", "pmemo", "--data", corpus, "--task", task, "--mel", "n_mels=32",
+           "--epochs", "1", "--lr", "1e-9", "--loss", "ccc", "--cache", "none", "--out", fresh});
+      CAPTURE(result.err);
+      REQUIRE(result.code == 0);
+      const json first = json::parse(read_all(fresh + "/eval-test.json"));
+      for (const char* axis : {"valence", "arousal"})
+        CHECK(first.at("rmse").at(axis).get<double>() <
+              2.5 * first.at("mean_predictor").at("rmse").at(axis).get<double>());
+    }
+
     check_fails({"train", "--dataset", "pmemo", "--data", corpus, "--task", "va-dynamic", "--model",
                  "tinyvgg", "--out", folder / "x"},
                 2, {"tinyvgg", "vgg4"});
