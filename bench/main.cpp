@@ -145,7 +145,12 @@ std::vector<ModelledRow> modelled(const std::vector<Result>& results) {
 }
 
 int run_suites(const Options& options, std::vector<std::string> rest, const char* program) {
-  const std::vector<SuiteRow> problems = selected_problems(options, rest);
+  std::vector<SuiteRow> problems;
+  try {
+    problems = selected_problems(options, rest);
+  } catch (const Error& error) {  // how it was called, not what it did
+    throw CLI::ValidationError(options.problem.empty() ? "--suite" : "--problem", error.what());
+  }
   std::vector<char*> flags = {const_cast<char*>(program)};
   for (std::string& flag : rest) flags.push_back(flag.data());
   int count = static_cast<int>(flags.size());

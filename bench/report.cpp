@@ -56,8 +56,7 @@ std::string kernel_rows(const std::vector<Result>& results) {
                  {std::to_string(r.threads), r.cache, duration(r.median()), duration(r.quantile(0)),
                   duration(r.quantile(0.95)), duration(quantile(r.processor, 0.5)),
                   number(r.flops > 0 ? 1e-9 * r.rate(r.flops) : kUnknown, 1),
-                  number(r.bytes > 0 ? 1e-9 * r.rate(r.bytes) : kUnknown, 1),
-                  bounded ? (r.memory_bound() ? "memory" : "compute") : "",
+                  number(r.bytes > 0 ? 1e-9 * r.rate(r.bytes) : kUnknown, 1), r.bound(),
                   number(bounded ? 100 * r.speed_of_light() : kUnknown, 0), number(r.versus, 2),
                   std::isfinite(r.error) ? fmt::format("{:.0e}", r.error) : "",
                   !r.repeats   ? ""

@@ -38,7 +38,7 @@ Json columns(const Result& r) {
   put("flops", r.flops);
   put("bytes", r.bytes);
   put("intensity", r.intensity());
-  row["bound"] = r.least_seconds() > 0 ? (r.memory_bound() ? "memory" : "compute") : "";
+  row["bound"] = r.bound();
   put("speed_of_light", timed && r.least_seconds() > 0 ? r.speed_of_light() : kUnknown);
   put("versus_best_other", r.versus);
   put("workspace_bytes", static_cast<double>(r.workspace));
@@ -77,8 +77,9 @@ double Result::least_seconds() const {
                   machine.bytes_per_second > 0 ? bytes / machine.bytes_per_second : 0);
 }
 
-bool Result::memory_bound() const {
-  return bytes * machine.flops > flops * machine.bytes_per_second;
+const char* Result::bound() const {
+  if (bytes <= 0 || least_seconds() <= 0) return "";
+  return bytes * machine.flops > flops * machine.bytes_per_second ? "memory" : "compute";
 }
 
 bool wrong(const Result& r) { return !std::isnan(r.error) && !(r.error <= kWrong); }
@@ -133,9 +134,7 @@ std::string table_row(const Result& r) {
                      number(r.flops > 0 ? 1e-9 * r.rate(r.flops) : kUnknown, "{:.1f}"),
                      number(r.bytes > 0 ? 1e-9 * r.rate(r.bytes) : kUnknown, "{:.1f}"),
                      number(r.bytes > 0 && r.flops > 0 ? r.intensity() : kUnknown, "{:.1f}"),
-                     !bounded           ? "-"
-                     : r.memory_bound() ? "memory"
-                                        : "compute",
+                     *r.bound() ? r.bound() : "-",
                      number(bounded ? 100 * r.speed_of_light() : kUnknown, "{:.0f}"),
                      number(r.versus, "{:.2f}"));
   row += fmt::format("{:>8} {:<4}", number(r.error, "{:.1e}"),

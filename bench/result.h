@@ -40,7 +40,8 @@ struct Result {
   double intensity() const { return bytes > 0 ? flops / bytes : kUnknown; }
   // The least time that the machine's peaks allow: the larger of arithmetic and traffic.
   double least_seconds() const;
-  bool memory_bound() const;
+  // "memory", "compute"; "" where the problem does not say both (whole models move what they move).
+  const char* bound() const;
   double speed_of_light() const { return least_seconds() / median(); }
 };
 

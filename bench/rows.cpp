@@ -41,12 +41,12 @@ Prepared& prepared() {
   return one;
 }
 
-// So many that twice the largest cache would not hold them.
-int cold_sets(const Problem& p) {
+// So many that twice the largest cache would not hold them; GPUs' second levels reach some 128 MB.
+int cold_sets(const Problem& p, bool gpu) {
   double bytes = 4.0 * static_cast<double>(p.output.size());
   for (const Operand& x : p.inputs) bytes += 4.0 * static_cast<double>(x.size());
-  const double enough =
-      2 * static_cast<double>(std::max(last_level_cache(), std::size_t{32} << 20));
+  const double cache = static_cast<double>(std::max(last_level_cache(), std::size_t{32} << 20));
+  const double enough = gpu ? 256e6 : 2 * cache;
   return static_cast<int>(std::clamp(std::ceil(enough / bytes), 2.0, 4096.0));
 }
 
@@ -57,7 +57,7 @@ void prepare(Row& row) {
   Result& r = row.result;
   const Problem& problem = row.problem.problem;
   if (!r.gpu) set_num_threads(r.threads);
-  p.sets = r.cache == "cold" ? cold_sets(problem) : 1;
+  p.sets = r.cache == "cold" ? cold_sets(problem, r.gpu) : 1;
   const Inputs inputs = make_inputs(problem);
   p.runner = row.provider->make(problem, inputs, p.sets);
   r.workspace = p.runner->workspace;

@@ -149,11 +149,14 @@ TEST_CASE("percent of speed of light is of the nearer of two limits") {
   r.flops = 100;
   r.bytes = 5;
   CHECK(r.least_seconds() == 1);
-  CHECK(!r.memory_bound());
+  CHECK(std::string(r.bound()) == "compute");
   CHECK(r.speed_of_light() == 0.5);
   r.bytes = 40;
-  CHECK(r.memory_bound());
+  CHECK(std::string(r.bound()) == "memory");
   CHECK(r.speed_of_light() == 2);
+  r.bytes = 0;
+  CHECK(std::string(r.bound()).empty());
+  CHECK(r.speed_of_light() == 0.5);
 }
 
 TEST_CASE("the ratio is to the fastest other provider of the same row") {
