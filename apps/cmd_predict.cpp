@@ -1,6 +1,7 @@
 // etude predict: what a trained model hears in audio files.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "apps/commands.h"
@@ -10,7 +11,10 @@
 #include "apps/model_spec.h"
 #include "apps/option_check.h"
 #include "apps/over_time.h"
+#include "apps/predict_page.h"
 #include "apps/progress.h"
+#include "apps/run_folder.h"
+#include "data/audio.h"
 #include "data/loader.h"
 
 namespace etude::apps {
@@ -18,7 +22,7 @@ namespace etude::apps {
 namespace {
 
 struct Options {
-  std::string run, device = "auto";
+  std::string run, html, device = "auto";
   std::vector<std::string> files;
   int threads = 0;
   bool json = false, over_time = false, strict = false;
@@ -64,6 +68,12 @@ double seconds_per_frame(const data::MelSettings& mel) {
   return static_cast<double>(mel.hop) / mel.sample_rate;
 }
 
+// The quadrant of valence and arousal on 0-1; the middle is low, as for the task `quadrants`.
+int quadrant(const double* affect) {
+  const bool v = affect[0] > 0.5, a = affect[1] > 0.5;
+  return a ? (v ? 0 : 1) : (v ? 3 : 2);
+}
+
 // Class and probabilities, or the two axes, of one row of outputs.
 Json answer(const ModelSpec& spec, const double* outputs) {
   Json json;
@@ -72,6 +82,7 @@ Json answer(const ModelSpec& spec, const double* outputs) {
     json["arousal"] = spec.scale.score(outputs[1]);
     json["scale"] = {spec.scale.low, spec.scale.high};
     json["order"] = {"valence", "arousal"};
+    json["emotion"] = data::quadrant_names()[static_cast<std::size_t>(quadrant(outputs))];
     return json;
   }
   const int classes = spec.task.outputs();
@@ -163,6 +174,26 @@ Json ensemble_pieces(const std::vector<WeightedModel>& models,
   return list;
 }
 
+Json window_pieces(const ModelSpec& spec, const FileAnswer& file) {
+  Json list = Json::array();
+  for (int w = 0; w < file.answers.songs.windows(); ++w)
+    list.push_back(piece(spec, file.starts[w], file.ends[w], file.answers.songs.window(w)));
+  return list;
+}
+
+// How far the parts of the song lie from each other: the deviation of each axis over them.
+Json deviations(const Json& pieces) {
+  Json result;
+  for (const char* axis : {"valence", "arousal"}) {
+    double sum = 0, squares = 0;
+    for (const Json& piece : pieces) sum += piece.at(axis).get<double>();
+    const double n = static_cast<double>(pieces.size()), mean = n > 0 ? sum / n : 0;
+    for (const Json& piece : pieces) squares += std::pow(piece.at(axis).get<double>() - mean, 2);
+    result[axis] = n > 0 ? std::sqrt(squares / n) : 0;
+  }
+  return result;
+}
+
 Json predict_file(const std::vector<WeightedModel>& models, const std::string& file, Device device,
                   const Options& options) {
   const ModelSpec& spec = models.front().model.spec;
@@ -182,7 +213,7 @@ Json predict_file(const std::vector<WeightedModel>& models, const std::string& f
   const bool one = models.size() == 1;
   const Answers whole = one ? answers.front() : combine(answers, weights, spec.task);
 
-  Json json = {{"file", file}};
+  Json json = {{"file", file}}, pieces;
   if (spec.task.dynamic()) {
     const Curve& curve = whole.curves.at(0);
     const auto steps = static_cast<double>(curve.valence.size());
@@ -191,30 +222,33 @@ Json predict_file(const std::vector<WeightedModel>& models, const std::string& f
     for (const double a : curve.arousal) mean[1] += a / steps;
     json.update(answer(spec, mean));
     json["steps"] = curve.valence.size();
-    if (options.over_time) json["over_time"] = curve_pieces(spec, curve);
-    return json;
-  }
-  json.update(answer(spec, whole.songs.song(0)));
-  if (one)
-    json["windows"] = whole.songs.windows();
-  else
-    json["members"] = models.size();
-  if (!options.over_time) return json;
-  if (one) {
-    json["over_time"] = Json::array();
-    for (int w = 0; w < whole.songs.windows(); ++w)
-      json["over_time"].push_back(
-          piece(spec, files.front().starts[w], files.front().ends[w], whole.songs.window(w)));
+    pieces = curve_pieces(spec, curve);
   } else {
-    json["over_time"] = ensemble_pieces(models, files);
+    json.update(answer(spec, whole.songs.song(0)));
+    if (one) {
+      json["windows"] = whole.songs.windows();
+      pieces = window_pieces(spec, files.front());
+    } else {
+      json["members"] = models.size();
+      pieces = ensemble_pieces(models, files);
+    }
   }
+  if (spec.task.regression()) json["deviation"] = deviations(pieces);
+  if (options.over_time || !options.html.empty()) json["over_time"] = std::move(pieces);
   return json;
 }
 
 std::string short_answer(const Json& json) {
-  if (json.contains("valence"))
-    return fmt::format("valence {:.3g}, arousal {:.3g}", json["valence"].get<double>(),
-                       json["arousal"].get<double>());
+  if (json.contains("valence")) {
+    const auto axis = [&](const char* name) {
+      std::string text = fmt::format("{} {:.3g}", name, json[name].get<double>());
+      if (json.contains("deviation"))
+        text += fmt::format(" \xC2\xB1 {:.2g}", json["deviation"][name].get<double>());
+      return text;
+    };
+    return fmt::format("{} ({}, {})", json["emotion"].get<std::string>(), axis("valence"),
+                       axis("arousal"));
+  }
   std::vector<std::pair<double, std::string>> ranked;
   for (const auto& [name, p] : json["probabilities"].items())
     ranked.emplace_back(-p.get<double>(), name);
@@ -225,13 +259,13 @@ std::string short_answer(const Json& json) {
   return text;
 }
 
-void print_answer(const Json& json) {
+void print_answer(const Json& json, bool over_time) {
   std::string scale;
   if (json.contains("scale"))
     scale = fmt::format(" (scale {:g} to {:g})", json["scale"][0].get<double>(),
                         json["scale"][1].get<double>());
   fmt::print("{}: {}{}\n", json["file"].get<std::string>(), short_answer(json), scale);
-  if (!json.contains("over_time")) return;
+  if (!over_time) return;
   for (const Json& window : json["over_time"])
     fmt::print("  {:>7.1f} s to {:>7.1f} s  {}\n", window["start"].get<double>(),
                window["end"].get<double>(), short_answer(window));
@@ -245,14 +279,20 @@ int predict(const Options& options) {
         "predict: {} was trained on images; predict takes audio files (use `etude eval --data`)",
         options.run);
   Json all = Json::array();
+  std::vector<PredictedSong> songs;
   int failed = 0;
   for (const std::string& file : options.files) {
     try {
       Json json = predict_file(models, file, device, options);
+      if (!options.html.empty()) {
+        const data::Audio audio = data::load_audio(file);
+        songs.push_back({json, outline(audio.samples, audio.sample_rate)});
+        if (!options.over_time) json.erase("over_time");
+      }
       if (options.json)
         all.push_back(std::move(json));
       else
-        print_answer(json);
+        print_answer(json, options.over_time);
     } catch (const Error& e) {
       ++failed;
       note(fmt::format("etude: {}", e.what()));
@@ -260,6 +300,12 @@ int predict(const Options& options) {
     }
   }
   if (options.json) fmt::print("{}\n", all.dump(2, ' ', false, Json::error_handler_t::replace));
+  if (!options.html.empty()) {
+    const ModelSpec& spec = models.front().model.spec;
+    write_text(options.html, predict_page(songs, fmt::format("{}, {} on {}", options.run,
+                                                             spec.model, spec.dataset)));
+    note("page: " + options.html);
+  }
   return failed > 0 ? exit_failed : exit_done;
 }
 
@@ -277,6 +323,8 @@ Command predict_command(CLI::App& app) {
       "--over-time", options->over_time,
       "Every window (half second, of va-dynamic and of ensembles) beside the answer for the "
       "whole");
+  sub->add_option("--html", options->html,
+                  "Write a page: the answers, and over time under the waveform");
   sub->add_flag("--strict", options->strict, "A damaged file is an error, not a warning");
   sub->add_option("--device", options->device, "auto, cpu, reference, cuda[:n] or simt")
       ->capture_default_str();
@@ -289,7 +337,8 @@ Command predict_command(CLI::App& app) {
       "Examples:\n"
       "  etude predict run1 song.mp3\n"
       "  etude predict run1 *.mp3 --json\n"
-      "  etude predict run1/best.safetensors song.flac --over-time");
+      "  etude predict run1/best.safetensors song.flac --over-time\n"
+      "  etude predict run1 song.mp3 --html song.html");
   return {sub, [options] { return predict(*options); }};
 }
 

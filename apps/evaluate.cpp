@@ -222,6 +222,9 @@ Evaluation evaluate(const std::string& split, const Predictions& p, const data::
       song.truth = task.label(item);
       song.predicted = argmax(p.song(i), p.outputs);
       song.probabilities = softmax_row(p.song(i), p.outputs);
+      song.annotated = item.affect.has_value();
+      if (song.annotated)
+        song.true_affect = {scale.score(item.affect->valence), scale.score(item.affect->arousal)};
     }
     result.list.push_back(std::move(song));
   }

@@ -94,6 +94,7 @@ struct Evaluation {
     int truth = -1, predicted = -1;
     std::vector<double> probabilities;
     data::Affect true_affect, predicted_affect;  // in units of the scale; over time: the means
+    bool annotated = false;                      // a classified song that has a true_affect
     struct Step {
       double seconds = 0;
       data::Affect truth, predicted;

@@ -151,8 +151,16 @@ Json to_json(const Evaluation& e, bool with_list) {
     if (e.regression())
       json["list"].push_back({song.id, song.true_affect.valence, song.true_affect.arousal,
                               song.predicted_affect.valence, song.predicted_affect.arousal});
-    else
-      json["list"].push_back({song.id, song.truth, song.predicted});
+    else  // [id, truth, predicted, their probabilities, valence, arousal as annotated]
+      json["list"].push_back({song.id, song.truth, song.predicted,
+                              number(song.probabilities[song.truth]),
+                              number(song.probabilities[song.predicted]),
+                              song.annotated ? number(song.true_affect.valence) : Json(),
+                              song.annotated ? number(song.true_affect.arousal) : Json()});
+  }
+  if (!e.regression() && !e.list.empty() && e.list.front().annotated) {
+    json["scale"] = {e.scale.low, e.scale.high};
+    json["order"] = {"valence", "arousal"};
   }
   if (e.over_time) {
     // [id, [[seconds, valence, arousal, predicted valence, predicted arousal], ...]]

@@ -8,6 +8,7 @@
 #include "apps/ensemble.h"
 #include "apps/metrics.h"
 #include "apps/report_page.h"
+#include "apps/report_songs.h"
 #include "apps/svg.h"
 
 namespace etude::apps {
@@ -274,7 +275,8 @@ void write_report(const RunFolder& folder) {
   body += members_section(folder, evaluation);
   if (!records.empty()) body += curves(records, evaluation);
   if (!evaluation.is_null())
-    body += classification ? classification_details(evaluation) : regression_details(evaluation);
+    body += (classification ? classification_details(evaluation) : regression_details(evaluation)) +
+            songs_sections(evaluation);
   body += recipe_section(run, folder);
   body += data_section(run);
   Json spec = run.at("spec");

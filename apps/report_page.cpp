@@ -28,7 +28,8 @@ std::string as_text(const Json& value) {
 
 }  // namespace
 
-std::string page(const std::string& title, const std::string& subtitle, const std::string& body) {
+std::string page(const std::string& title, const std::string& subtitle, const std::string& body,
+                 const std::string& source) {
   return fmt::format(
       "<!DOCTYPE html>\n"
       "<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
@@ -36,10 +37,8 @@ std::string page(const std::string& title, const std::string& subtitle, const st
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
       "<title>{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n"
       "<header><h1>{0}</h1><p>{2}</p></header>\n{3}"
-      "<footer>Made by etude {4}. Everything on this page comes from the files beside it: "
-      "run.json, "
-      "metrics.jsonl, eval-*.json.</footer>\n</main>\n</body>\n</html>\n",
-      escape(title), report_style(), escape(subtitle), body, version());
+      "<footer>Made by etude {4}. {5}</footer>\n</main>\n</body>\n</html>\n",
+      escape(title), report_style(), escape(subtitle), body, version(), escape(source));
 }
 
 std::string tiles(const std::vector<Tile>& list) {

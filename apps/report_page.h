@@ -10,8 +10,11 @@ namespace etude::apps {
 
 const char* report_style();
 
-// The whole document around `body`; well-formed as XML too.
-std::string page(const std::string& title, const std::string& subtitle, const std::string& body);
+// The whole document around `body`; well-formed as XML too. `source`: where its content comes from.
+std::string page(const std::string& title, const std::string& subtitle, const std::string& body,
+                 const std::string& source =
+                     "Everything on this page comes from the files beside it: run.json, "
+                     "metrics.jsonl, eval-*.json.");
 
 struct Tile {
   std::string value, caption;

@@ -7,10 +7,10 @@ const char* report_style() {
   return R"css(
 :root { color-scheme: light dark;
   --paper: #fbfbfa; --card: #ffffff; --ink: #1d2329; --soft: #66717c; --line: #e3e6e9;
-  --c0: #2563c9; --c1: #d0620b; --c2: #7c8894; --cell: #2563c9; --on: #ffffff; }
+  --c0: #2563c9; --c1: #d0620b; --c2: #7c8894; --c3: #2f8f5b; --cell: #2563c9; --on: #ffffff; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #14181c; --card: #1c2127; --ink: #e6eaee; --soft: #98a4af; --line: #303840;
-  --c0: #79aaf7; --c1: #f0a35c; --c2: #8d99a5; --cell: #79aaf7; --on: #10151a; } }
+  --c0: #79aaf7; --c1: #f0a35c; --c2: #8d99a5; --c3: #6cc596; --cell: #79aaf7; --on: #10151a; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
@@ -33,6 +33,7 @@ p.lead { margin: 14px 0 0; max-width: 46em; }
 .grid.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
 svg { display: block; width: 100%; height: auto; margin: 0 auto; }
 .matrix { display: flex; justify-content: center; }
+.tiles + .card, .card + .grid { margin-top: 12px; }
 .bars svg { margin: 0; }
 svg text { font: 11px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif;
   fill: var(--soft); }
@@ -49,6 +50,8 @@ line.mark { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 4 3; }
 line.whisker { stroke: var(--ink); stroke-width: 1.2; opacity: .75; }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
 .line.c0 { stroke: var(--c0); } .line.c1 { stroke: var(--c1); } .line.c2 { stroke: var(--c2); }
+.line.c3 { stroke: var(--c3); } .line.dashed { stroke-dasharray: 5 4; stroke-width: 1.6; }
+.wave { fill: var(--c2); fill-opacity: .55; }
 .dot.c0, .bar.c0, .point.c0 { fill: var(--c0); }
 .dot.c1, .bar.c1, .point.c1 { fill: var(--c1); }
 .dot.c2, .bar.c2 { fill: var(--c2); }

@@ -93,7 +93,8 @@ std::string polyline(const Series& s, const Map& x, const Map& y) {
                          points.substr(0, points.find(',')),
                          points.substr(points.find(',') + 1, points.size() - points.find(',') - 2));
     else if (in_run > 1)
-      out += fmt::format("<polyline class=\"line c{}\" points=\"{}\"/>\n", s.colour, points);
+      out += fmt::format("<polyline class=\"line c{}{}\" points=\"{}\"/>\n", s.colour,
+                         s.dashed ? " dashed" : "", points);
     points.clear();
     in_run = 0;
   };
@@ -106,6 +107,19 @@ std::string polyline(const Series& s, const Map& x, const Map& y) {
     ++in_run;
   }
   flush();
+  return out;
+}
+
+// Names and strokes on the line of the title, from `at` to the left.
+std::string legend(const std::vector<Series>& series, double at) {
+  std::string out;
+  for (auto s = series.rbegin(); s != series.rend(); ++s) {
+    if (s->dashed) continue;
+    out += text_at(at, 18, "end", s->name, "legend");
+    at -= 6.3 * static_cast<double>(s->name.size()) + 5;
+    out += line_at(at - 16, 14, at, 14, fmt::format("line c{}", s->colour));
+    at -= 26;
+  }
   return out;
 }
 
@@ -155,16 +169,40 @@ std::string line_chart_svg(const LineChart& chart) {
                    chart.mark_label);
   }
   for (const Series& s : chart.series) out += polyline(s, x, y);
-  // The legend, from the right.
-  double at = width - right;
-  for (auto s = chart.series.rbegin(); s != chart.series.rend(); ++s) {
-    if (chart.series.size() < 2) break;
-    out += text_at(at, 18, "end", s->name, "legend");
-    at -= 6.3 * static_cast<double>(s->name.size()) + 5;
-    out += line_at(at - 16, 14, at, 14, fmt::format("line c{}", s->colour));
-    at -= 26;
-  }
+  if (chart.series.size() > 1) out += legend(chart.series, width - right);
   return out + "</svg>\n";
+}
+
+std::string timeline_svg(const Timeline& t) {
+  const double width = 940, left = 48, right = 12, top = 30, wave = 110, gap = 16, plot = 190;
+  const double height = top + wave + gap + plot + 40, bottom = height - 40;
+  const Map x{0, t.seconds > 0 ? t.seconds : 1, left, width - right};
+  std::string out = open_svg(width, height, t.title);
+  out += text_at(left, 18, "start", t.title, "title");
+  // The outline as one polygon: along the maxima, back along the minima.
+  const Map level{-1, 1, top + wave, top};
+  const std::size_t n = std::min(t.low.size(), t.high.size());
+  std::string points;
+  const auto point = [&](std::size_t i, float v) {
+    const double at = t.seconds * (static_cast<double>(i) + 0.5) / static_cast<double>(n);
+    points +=
+        fmt::format("{:.1f},{:.1f} ", x(at), level(std::clamp(static_cast<double>(v), -1., 1.)));
+  };
+  for (std::size_t i = 0; i < n; ++i) point(i, t.high[i]);
+  for (std::size_t i = n; i-- > 0;) point(i, t.low[i]);
+  if (n > 0) out += fmt::format("<polygon class=\"wave\" points=\"{}\"/>\n", points);
+
+  const Map y{t.y_low, t.y_high, bottom, top + wave + gap};
+  for (double tick : nice_ticks(t.y_low, t.y_high, 5)) {
+    out += line_at(left, y(tick), width - right, y(tick), "grid");
+    out += text_at(left - 6, y(tick) + 4, "end", fmt::format("{:.3g}", tick));
+  }
+  for (double tick : nice_ticks(0, t.seconds, 10))
+    out += text_at(x(tick), bottom + 16, "middle", fmt::format("{:g}", tick));
+  out += line_at(left, bottom, width - right, bottom, "axis");
+  out += text_at((left + width - right) / 2, height - 6, "middle", "seconds");
+  for (const Series& s : t.curves) out += polyline(s, x, y);
+  return out + legend(t.curves, width - right) + "</svg>\n";
 }
 
 std::string confusion_svg(const std::vector<std::vector<int>>& confusion,

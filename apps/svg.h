@@ -18,7 +18,9 @@ struct Series {
   std::string name;
   std::vector<double> x, y;  // a y that is not finite leaves a gap
   int colour = 0;            // class c0, c1, ...
+  bool dashed = false;       // not in the legend: the other half of a pair of curves
 };
+inline constexpr std::size_t curve_colours = 4;  // that report_style.cpp has for lines
 
 struct LineChart {
   std::string title, x_label;
@@ -30,6 +32,16 @@ struct LineChart {
   bool from_zero = false;  // the y axis starts at 0
 };
 std::string line_chart_svg(const LineChart& chart);
+
+// A waveform and, under it on the same time axis, curves.
+struct Timeline {
+  std::string title;
+  double seconds = 0;            // the right end of both
+  std::vector<float> low, high;  // the waveform's outline, in [-1, 1]
+  std::vector<Series> curves;    // over seconds
+  double y_low = 0, y_high = 1;  // of the curves
+};
+std::string timeline_svg(const Timeline& timeline);
 
 // Rows are the truth; the shade is the share of the row.
 std::string confusion_svg(const std::vector<std::vector<int>>& confusion,

@@ -1,0 +1,121 @@
+#include "apps/predict_page.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "apps/report_page.h"
+#include "apps/svg.h"
+
+namespace etude::apps {
+
+namespace {
+
+// The pieces of `over_time` as curves: valence and arousal, or the probability of each class.
+std::vector<Series> curves(const Json& answer) {
+  std::vector<Series> result;
+  const auto add = [&](const std::string& name, auto value_of) {
+    Series s{name, {}, {}, static_cast<int>(result.size())};
+    for (const Json& piece : answer.at("over_time")) {
+      s.x.push_back((piece.at("start").get<double>() + piece.at("end").get<double>()) / 2);
+      s.y.push_back(value_of(piece));
+    }
+    result.push_back(std::move(s));
+  };
+  if (answer.contains("valence")) {
+    for (const char* axis : {"valence", "arousal"})
+      add(axis, [axis](const Json& piece) { return piece.at(axis).get<double>(); });
+    return result;
+  }
+  // The classes that the song is anywhere thought to be, at most as many as there are colours.
+  std::vector<std::pair<double, std::string>> names;
+  for (const auto& [name, p] : answer.at("probabilities").items())
+    names.emplace_back(-p.get<double>(), name);
+  std::stable_sort(names.begin(), names.end());
+  if (names.size() > curve_colours) names.resize(curve_colours);
+  for (const auto& entry : names)
+    add(entry.second, [&entry](const Json& piece) {
+      return piece.at("probabilities").at(entry.second).get<double>();
+    });
+  return result;
+}
+
+std::string answer_tiles(const Json& answer, double seconds) {
+  std::vector<Tile> list;
+  if (answer.contains("class")) {
+    const std::string name = answer.at("class");
+    list.push_back({name, "the answer for the whole song"});
+    list.push_back(
+        {fmt::format("{:.0f} %", 100 * answer.at("probabilities").at(name).get<double>()),
+         "confidence"});
+  }
+  for (const char* axis : {"valence", "arousal"})
+    if (answer.contains(axis))
+      list.push_back(
+          {fmt::format("{:.2f}", answer.at(axis).get<double>()),
+           fmt::format("{} (scale {:g} to {:g})", axis, answer.at("scale")[0].get<double>(),
+                       answer.at("scale")[1].get<double>())});
+  list.push_back(
+      {fmt::format("{}:{:02}", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60),
+       "length"});
+  return tiles(list);
+}
+
+std::string place(const Json& answer) {
+  if (answer.contains("valence")) {
+    Scatter plane{"Valence and arousal", "valence", "arousal", 0, 1, false, true, {}, {}, "", ""};
+    plane.low = answer.at("scale")[0], plane.high = answer.at("scale")[1];
+    const double v = answer.at("valence"), a = answer.at("arousal");
+    plane.points_name = "the song", plane.others_name = "its parts";
+    plane.points.push_back({v, a, fmt::format("valence {:.2f}, arousal {:.2f}", v, a)});
+    for (const Json& piece : answer.at("over_time"))
+      plane.others.push_back({piece.at("valence"), piece.at("arousal"),
+                              fmt::format("{:.1f} s", piece.at("start").get<double>())});
+    return card(scatter_svg(plane));
+  }
+  std::vector<Bar> bars;
+  for (const auto& [name, p] : answer.at("probabilities").items())
+    bars.push_back({name, p.get<double>(), 2, {}, {}});
+  std::stable_sort(bars.begin(), bars.end(),
+                   [](const Bar& a, const Bar& b) { return a.value > b.value; });
+  if (!bars.empty()) bars.front().colour = 0;
+  return card(bars_svg(bars), "bars");
+}
+
+}  // namespace
+
+Outline outline(const std::vector<float>& samples, int sample_rate, int pieces) {
+  Outline result;
+  result.seconds = sample_rate > 0 ? static_cast<double>(samples.size()) / sample_rate : 0;
+  const std::size_t count = std::min(samples.size(), static_cast<std::size_t>(std::max(1, pieces)));
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto first = samples.begin() + static_cast<std::ptrdiff_t>(i * samples.size() / count);
+    const auto last =
+        samples.begin() + static_cast<std::ptrdiff_t>((i + 1) * samples.size() / count);
+    const auto [low, high] = std::minmax_element(first, last);
+    result.low.push_back(*low);
+    result.high.push_back(*high);
+  }
+  return result;
+}
+
+std::string predict_page(const std::vector<PredictedSong>& songs, const std::string& model) {
+  std::string body;
+  for (const PredictedSong& song : songs) {
+    const Json& answer = song.answer;
+    std::string content = answer_tiles(answer, song.outline.seconds);
+    Timeline timeline;
+    timeline.title = answer.contains("valence") ? "Valence and arousal over time"
+                                                : "Probability of each class over time";
+    timeline.seconds = song.outline.seconds;
+    timeline.low = song.outline.low, timeline.high = song.outline.high;
+    timeline.curves = curves(answer);
+    if (answer.contains("scale"))
+      timeline.y_low = answer.at("scale")[0], timeline.y_high = answer.at("scale")[1];
+    content += card(timeline_svg(timeline)) + "<div class=\"grid\">\n" + place(answer) + "</div>\n";
+    body += section(answer.at("file").get<std::string>(), content);
+  }
+  return page("What the model hears", model, body,
+              "Computed from the files named, by the model named.");
+}
+
+}  // namespace etude::apps
