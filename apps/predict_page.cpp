@@ -48,10 +48,13 @@ std::string answer_tiles(const Json& answer, double seconds) {
         {fmt::format("{:.0f} %", 100 * answer.at("probabilities").at(name).get<double>()),
          "confidence"});
   }
+  if (answer.contains("emotion"))
+    list.push_back({answer.at("emotion").get<std::string>(), "the quadrant of the whole song"});
   for (const char* axis : {"valence", "arousal"})
     if (answer.contains(axis))
       list.push_back(
-          {fmt::format("{:.2f}", answer.at(axis).get<double>()),
+          {fmt::format("{:.2f} \xC2\xB1 {:.2f}", answer.at(axis).get<double>(),
+                       answer.at("deviation").at(axis).get<double>()),
            fmt::format("{} (scale {:g} to {:g})", axis, answer.at("scale")[0].get<double>(),
                        answer.at("scale")[1].get<double>())});
   list.push_back(

@@ -17,7 +17,7 @@ body { margin: 0; background: var(--paper); color: var(--ink);
 main { max-width: 1040px; margin: 0 auto; padding: 28px 18px 56px; }
 header p { margin: 2px 0 0; color: var(--soft); }
 h1 { font-size: 1.55rem; line-height: 1.2; margin: 0; letter-spacing: -.01em; }
-h2 { font-size: 1.08rem; margin: 34px 0 10px; }
+h2 { font-size: 1.08rem; margin: 34px 0 10px; overflow-wrap: anywhere; }
 h3 { font-size: .92rem; margin: 0 0 6px; color: var(--soft); font-weight: 600; }
 p.lead { margin: 14px 0 0; max-width: 46em; }
 .tiles { display: grid; gap: 12px; margin-top: 18px;

@@ -68,7 +68,7 @@ TEST_SUITE("pages") {
     e["curves"].push_back({"unannotated", Json::array()});
     const std::string html = page("t", "s", songs_sections(e));
     check_page(html);
-    CHECK(html.find("near (RMSE") < html.find("far (RMSE"));
+    CHECK(html.find(">near<") < html.find(">far<"));
     CHECK_FALSE(contains(html, "unannotated"));
     CHECK(contains(html, "dashed"));
     CHECK(html.find("<td>far") < html.find("<td>near"));  // the table: farthest first
@@ -94,6 +94,8 @@ TEST_SUITE("pages") {
                     {"class", "happy"},
                     {"probabilities", {{"happy", 0.7}, {"sad", 0.3}}}};
     Json axes = {{"file", "b.mp3"}, {"valence", 6.5}, {"arousal", 3.0}, {"scale", {1, 9}}};
+    axes["emotion"] = "relaxed";
+    axes["deviation"] = {{"valence", 0.8}, {"arousal", 0.0}};
     for (int k = 0; k < 3; ++k) {
       const Json time = {{"start", k}, {"end", k + 1}};
       Json a = time, b = time;
