@@ -8,6 +8,8 @@
 namespace etude::ETUDE_BACKEND {
 namespace {
 
+inline constexpr Index kLine = 16;  // floats of a cache line
+
 template <int Rows, int Vectors>
 ETUDE_INLINE void clear(Vec (&acc)[Rows][Vectors]) {
 #pragma GCC unroll 16
@@ -97,7 +99,15 @@ void run_tile(const RunProduct& t) {
   clear(acc);
   const float *a = t.a, *b = t.b;
   for (Index depth = t.depth; depth > 0; depth -= kRun) {
-    multiply<Rows, Vectors, kRunStride, 1, Vectors * kLanes>(min_of(kRun, depth), a, b, acc);
+    const bool last = depth <= kRun;
+    const float* const next = last ? t.next_a : a + t.a_run;
+    // A cache line of every row at a time: asked for at once, they would be too many.
+    for (Index l = 0; l < min_of(kRun, depth); l += kLine) {
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * kRunStride + l);
+      multiply<Rows, Vectors, kRunStride, 1, Vectors * kLanes>(
+          min_of(kLine, min_of(kRun, depth) - l), a + l, b + l * Vectors * kLanes, acc);
+    }
     a += t.a_run;
     b += kRun * Vectors * kLanes;
   }

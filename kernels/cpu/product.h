@@ -54,6 +54,7 @@ struct RunProduct {
   float* y;
   int vectors;
   bool accumulate;
+  const float* next_a;  // the first run of the product that follows, fetched meanwhile
 };
 void run_product(Index rows, const RunProduct& product);
 

@@ -161,10 +161,14 @@ void multiply_tiles(const TileRuns& v, Index run, Index tile, Index count, Index
                     const float* u, Index u_step, int vectors, bool accumulate, float* m,
                     Index m_step) {
   for (Index xi = 0; xi < Plan<M>::kElements; ++xi)
-    for (Index t = 0; t < count; t += kTileRows)
+    for (Index t = 0; t < count; t += kTileRows) {
+      const bool last = t + kTileRows >= count;
+      const float* const next = last ? v.at(min_of(xi + 1, Plan<M>::kElements - 1), run, tile)
+                                     : v.at(xi, run, tile + t + kTileRows);
       run_product(min_of(kTileRows, count - t),
                   {depth, v.at(xi, run, tile + t), TileRuns::run_size(v.tiles), u + xi * u_step,
-                   m + xi * m_step + t * vectors * kLanes, vectors, accumulate});
+                   m + xi * m_step + t * vectors * kLanes, vectors, accumulate, next});
+    }
 }
 
 // y = A^T m A (+ bias) (then ReLU) for `count` tiles from `first` on and `live` outputs from `k`
