@@ -8,7 +8,8 @@
 namespace etude::ETUDE_BACKEND {
 namespace {
 
-inline constexpr Index kLine = 16;  // floats of a cache line
+inline constexpr Index kLine = 16;      // floats of a cache line
+inline constexpr Index kRowsAhead = 8;  // rows fetched before they are used
 
 template <int Rows, int Vectors>
 ETUDE_INLINE void clear(Vec (&acc)[Rows][Vectors]) {
@@ -18,10 +19,15 @@ ETUDE_INLINE void clear(Vec (&acc)[Rows][Vectors]) {
     for (int v = 0; v < Vectors; ++v) acc[i][v] = Vec{};
 }
 
-// Adds to the accumulators of one tile; a[i AStride + l AStep], b[l BStep + v kLanes].
-template <int Rows, int Vectors, Index AStride, Index AStep, Index BStep>
+// Adds to the accumulators of one tile; a[i AStride + l AStep], b[l BStep + v kLanes]. Fetches the
+// operands of `Ahead` steps later, if any.
+template <int Rows, int Vectors, Index AStride, Index AStep, Index BStep, Index Ahead = 0>
 ETUDE_INLINE void multiply(Index depth, const float* a, const float* b, Vec (&acc)[Rows][Vectors]) {
   for (Index l = 0; l < depth; ++l, a += AStep, b += BStep) {
+    if constexpr (Ahead > 0) {
+      __builtin_prefetch(a + Ahead * AStep);
+      for (Index v = 0; v < Vectors * kLanes; v += kLine) __builtin_prefetch(b + Ahead * BStep + v);
+    }
     Vec bv[Vectors];
     for (int v = 0; v < Vectors; ++v) bv[v] = load(b + v * kLanes);
 #pragma GCC unroll 16
@@ -118,7 +124,7 @@ template <int Rows, int Vectors>
 void run_outer_tile(const RunOuterProduct& t) {
   Vec acc[Rows][Vectors];
   clear(acc);
-  multiply<Rows, Vectors, 1, kRunStride, kRunStride>(t.depth, t.a, t.b, acc);
+  multiply<Rows, Vectors, 1, kRunStride, kRunStride, kRowsAhead>(t.depth, t.a, t.b, acc);
   write_rows(acc, t.y, t.y_stride, t.accumulate);
 }
 
