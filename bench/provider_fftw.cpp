@@ -12,25 +12,37 @@ void add_fftw(std::vector<Provider>&, std::vector<std::string>& skipped) {
 
 #include <fftw3.h>
 
+#include <algorithm>
+
 namespace etude::bench {
 namespace {
 
+fftwf_complex* complex(const Tensor& t) {
+  return reinterpret_cast<fftwf_complex*>(t.data<float>());
+}
+
+// The spectra begin on whole cache lines, FFTW's best case: packed as etude writes them, an odd
+// number of bins leaves every other one unaligned, and FFTW takes twice as long.
 std::unique_ptr<Runner> make(const Problem& problem, const Inputs& inputs, int sets) {
   const int n = static_cast<int>(problem.at("n_fft")), bins = n / 2 + 1,
-            batch = static_cast<int>(problem.at("N"));
+            batch = static_cast<int>(problem.at("N")), distance = (bins + 7) / 8 * 8;
+  const Tensor x({problem.inputs[0].size()}), y({Index{2} * batch * distance});
   fftwf_plan_with_nthreads(num_threads());
-  const Tensor x({problem.inputs[0].size()}), y({problem.output.size()});  // as aligned as any
   const std::shared_ptr<fftwf_plan_s> plan(
-      fftwf_plan_many_dft_r2c(1, &n, batch, x.data<float>(), nullptr, 1, n,
-                              reinterpret_cast<fftwf_complex*>(y.data<float>()), nullptr, 1, bins,
-                              FFTW_PATIENT | FFTW_PRESERVE_INPUT),
+      fftwf_plan_many_dft_r2c(1, &n, batch, x.data<float>(), nullptr, 1, n, complex(y), nullptr, 1,
+                              distance, FFTW_PATIENT | FFTW_PRESERVE_INPUT),
       fftwf_destroy_plan);
   check(plan != nullptr, "fftw: no plan for {}", problem.settings());
   Kernel kernel;
-  kernel.note = "PATIENT";
+  kernel.note = "PATIENT, aligned rows";
+  kernel.extra = {{y.shape(), DType::f32}};
   kernel.run = [plan](const std::vector<Tensor>& t) {
-    fftwf_execute_dft_r2c(plan.get(), t[0].data<float>(),
-                          reinterpret_cast<fftwf_complex*>(t[1].data<float>()));
+    fftwf_execute_dft_r2c(plan.get(), t[0].data<float>(), complex(t[2]));
+  };
+  kernel.finish = [=](const std::vector<Tensor>& t) {
+    for (Index row = 0; row < batch; ++row)
+      std::copy_n(t[2].data<float>() + 2 * row * distance, 2 * bins,
+                  t[1].data<float>() + 2 * row * bins);
   };
   return make_runner(problem, inputs, sets, cpu_device, std::move(kernel));
 }

@@ -55,7 +55,9 @@ class TensorRunner final : public Runner {
 
   std::vector<float> output(int set) override {
     synchronize(device_);
-    std::vector<float> y = sets_[static_cast<std::size_t>(set)][place_].to_vector<float>();
+    const std::vector<Tensor>& tensors = sets_[static_cast<std::size_t>(set)];
+    if (kernel_.finish) kernel_.finish(tensors);
+    std::vector<float> y = tensors[place_].to_vector<float>();
     return kernel_.nchw ? transposed(output_.outer, output_.channels, output_.inner, y) : y;
   }
 

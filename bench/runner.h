@@ -64,6 +64,7 @@ struct Kernel {
   std::vector<std::pair<Shape, DType>> extra;               // e.g. what backward reads
   std::function<void(const std::vector<Tensor>&)> prepare;  // of `extra`, once a set
   std::function<void(const std::vector<Tensor>&)> run;
+  std::function<void(const std::vector<Tensor>&)> finish;  // untimed, before the output is read
   std::size_t workspace = 0;
   std::string note;
   bool nchw = false;  // it wants NCHW and KCRS
