@@ -46,6 +46,10 @@ void parse_input(const std::string& text, TrainStepOptions& options) {
 
 void write_file(const std::string& path, const std::string& text) {
   if (path.empty()) return;
+  if (text.empty()) {  // no row has both FLOPs and bytes, or none ran cold
+    fmt::print(stderr, "nothing to draw for {}\n", path);
+    return;
+  }
   std::ofstream file(path);
   check(static_cast<bool>(file << text << std::flush), "cannot write {}", path);
   fmt::print(stderr, "wrote {}\n", path);
