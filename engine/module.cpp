@@ -8,6 +8,7 @@ thread_local Module::Observer observer;
 }  // namespace
 
 void Module::set_observer(Observer new_observer) { observer = std::move(new_observer); }
+bool Module::observed() { return static_cast<bool>(observer); }
 
 Tensor Module::operator()(const Tensor& x) {
   Tensor y = forward(x);

@@ -67,6 +67,8 @@ class Module {
   // Called after each module's forward on this thread (summaries, profiling); empty: none.
   using Observer = std::function<void(Module&, const Shape& x, const Tensor& y)>;
   static void set_observer(Observer observer);
+  // Whether there is one: then a module must run its children one by one, not fused.
+  static bool observed();
 
  protected:
   void register_parameter(std::string name, Tensor& tensor, Layout layout = {});

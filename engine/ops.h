@@ -56,6 +56,11 @@ Tensor scale(const Tensor& x, double factor);
 // Zeroes elements with probability p and scales the rest by 1 / (1 - p); identity if not training.
 Tensor dropout(const Tensor& x, double p, bool training, Generator& generator);
 
+// max_pool2d(relu(conv2d(x, w, bias)), 2x2) -> [N, P/2, Q/2, K], in one op: the output before
+// pooling is not kept. options.relu is taken as set.
+Tensor conv2d_relu_max_pool2d(const Tensor& x, const Tensor& w, const Tensor& bias = {},
+                              const Conv2dOptions& options = {});
+
 // ---- pooling -----------------------------------------------------------------------------------
 
 struct Pool2dOptions {

@@ -2,6 +2,7 @@
 #include "engine/dispatch.h"
 #include "engine/linear_provider.h"
 #include "engine/ops.h"
+#include "engine/trace.h"
 
 namespace etude {
 namespace {
@@ -81,6 +82,46 @@ Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dOptions& options) {
   const Conv2dShape p = conv2d_shape("conv2d", x, w, bias, options);
   return convolve("conv2d", x, w, bias, p, options.relu, {p.n, p.p(), p.q(), p.k});
+}
+
+Tensor conv2d_relu_max_pool2d(const Tensor& x, const Tensor& w, const Tensor& bias,
+                              const Conv2dOptions& options) {
+  if (tracing()) {  // exported as what it consists of
+    Conv2dOptions with_relu = options;
+    with_relu.relu = true;
+    return max_pool2d(conv2d(x, w, bias, with_relu), {});
+  }
+  constexpr const char* op = "conv2d_relu_max_pool2d";
+  const Conv2dShape p = conv2d_shape(op, x, w, bias, options);
+  check(p.p() >= 2 && p.q() >= 2,
+        "{}: the convolution's output {}x{} is smaller than the window 2x2", op, p.p(), p.q());
+  const Device device = x.device();
+  const Shape y_shape{p.n, p.p() / 2, p.q() / 2, p.k};
+  const Tensor y = empty_like(x, y_shape);
+  const Tensor winners(y_shape, DType::u8, device);
+  dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(device, k.conv2d_pool_forward_workspace(p));
+    k.conv2d_pool_forward(current_stream(device), p, x.data<T>(), w.data<T>(),
+                          data_or_null<T>(bias), y.data<T>(), winners.data<std::uint8_t>(),
+                          work.data());
+  });
+  const bool need_dx = x.requires_grad(), need_dbias = bias.requires_grad();
+  const bool need_dw = w.requires_grad() || need_dbias;
+  return record(op, y, {x, w, bias},
+                [=, x = x.detach(), w = w.detach(), y = y.detach()](Tensor dy) -> Gradients {
+                  Gradients grads(3);
+                  if (need_dx) grads[0] = empty_like(dy, x.shape());
+                  if (need_dw) grads[1] = empty_like(dy, w.shape());
+                  if (need_dbias) grads[2] = empty_like(dy, {p.k});
+                  dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+                    const Workspace work(device, k.conv2d_pool_backward_workspace(p));
+                    k.conv2d_pool_backward(current_stream(device), p, x.data<T>(), w.data<T>(),
+                                           y.data<T>(), winners.data<std::uint8_t>(), dy.data<T>(),
+                                           data_or_null<T>(grads[0]), data_or_null<T>(grads[1]),
+                                           data_or_null<T>(grads[2]), work.data());
+                  });
+                  return grads;
+                });
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {

@@ -28,7 +28,11 @@ class TinyVgg::Block final : public Module {
     register_module("2", second_);
     register_module("4", pool_);
   }
-  Tensor forward(const Tensor& x) override { return pool_(second_(first_(x))); }
+  Tensor forward(const Tensor& x) override {
+    const Tensor y = first_(x);
+    if (observed()) return pool_(second_(y));
+    return conv2d_relu_max_pool2d(y, second_.weight, second_.bias, second_.options);
+  }
   std::string kind() const override { return "Sequential"; }
 
  private:

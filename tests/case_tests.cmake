@@ -23,7 +23,7 @@ endforeach()
 foreach(algorithm gather planar winograd2 winograd4)
   foreach(suite agreement repeatability nan)
     etude_case_test(cpu.${algorithm}.${suite} etude-case-tests ${suite} cpu
-      ENVIRONMENT "ETUDE_CONV_CPU=${algorithm};ETUDE_CASES=conv2d/")
+      ENVIRONMENT "ETUDE_CONV_CPU=${algorithm};ETUDE_CASES=conv2d")
   endforeach()
 endforeach()
 if(NOT TARGET etude_simt OR NOT ETUDE_SIMT)

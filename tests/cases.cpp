@@ -88,6 +88,7 @@ const std::map<std::string, Row> rows = {
     {"conv2d", {4, 2}},
     {"conv2d by winograd4", {32, 2}},
     {"linear", {4, 2}},
+    {"conv2d_relu_max_pool2d", {4, 2}},
     // x - mean cancels where the mean is large: cases with an offset state it in `reduction`.
     {"batch_norm", {16, 2}},
     {"avg_pool2d", {2, 2}},

@@ -65,6 +65,24 @@ Case linear_case(Index n, Index inputs, Index outputs, bool bias) {
   return c;
 }
 
+namespace {
+
+Case conv2d_pool_case(const Conv2dShape& d, bool bias, Fill x = Fill::normal) {
+  Case c = conv2d_case(d, bias, false);
+  c.op = "conv2d_relu_max_pool2d";
+  c.inputs[0].fill = x;
+  const Conv2dOptions options{d.stride_h, d.stride_w, d.pad_h, d.pad_w, d.dilation_h, d.dilation_w};
+  c.run = [bias, options](const Tensors& in) -> Tensors {
+    return {conv2d_relu_max_pool2d(in[0], in[1], bias ? in[2] : Tensor{}, options)};
+  };
+  c.kernels = {"conv2d_pool_forward", "conv2d_pool_forward_workspace", "conv2d_pool_backward",
+               "conv2d_pool_backward_workspace"};
+  c.smooth = x == Fill::normal;
+  return c;
+}
+
+}  // namespace
+
 std::vector<Case> conv_cases() {
   struct Problem {
     Conv2dShape shape;  // n h w c, k r s, stride, pad, dilation
@@ -177,6 +195,25 @@ std::vector<Case> conv_cases() {
     const Index c = channels[i % 6], k = channels[(i / 6 + i) % 6];
     cases.push_back(conv2d_case({1 + i % 2, height, i, c, k, 3, 3, 1, 1, pad, pad}, true, i % 2));
   }
+  // Convolution, ReLU and pooling in one: sides that the window halves and that it does not.
+  const Problem pooled[] = {
+      {{1, 2, 2, 1, 1, 1, 1}, true},
+      {{1, 2, 2, 10, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{2, 7, 5, 1, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 7, 5, 3, 5, 3, 3, 1, 1, 0, 0}, true},
+      {{1, 8, 12, 10, 10, 3, 3, 1, 1, 1, 1}},
+      {{2, 9, 37, 10, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 13, 70, 10, 16, 3, 3, 1, 1, 2, 2}, true},
+      {{5, 14, 14, 17, 3, 3, 3, 1, 1, 0, 0}, true},
+      {{5, 28, 28, 10, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{2, 40, 33, 5, 17, 3, 3, 1, 1, 0, 1}, true},
+      {{1, 11, 9, 33, 40, 3, 3, 1, 1, 1, 1}, true},
+      {{2, 12, 11, 4, 6, 5, 3, 2, 1, 2, 1}, true},
+  };
+  for (const Problem& p : pooled) cases.push_back(conv2d_pool_case(p.shape, p.bias));
+  // All four of a window equal: the first gets the gradient.
+  cases.push_back(conv2d_pool_case({1, 6, 21, 10, 10, 3, 3, 1, 1, 1, 1}, true, Fill::none));
+  cases.back().label += " of zeros";
   for (const bool bias : {false, true}) {
     cases.push_back(linear_case(1, 1, 1, bias));
     cases.push_back(linear_case(5, 3, 10, bias));

@@ -53,7 +53,7 @@ void conv2d_backward_data(Stream, const Conv2dShape& p, const float* dy, const f
     case ConvAlgorithm::gather:
       return gather_backward_data(p, dy, w, dx, work);
     case ConvAlgorithm::planar:
-      return planar_backward_data(p, dy, w, dx, work);
+      return planar_backward_data(p, dy, nullptr, w, dx, work);
     case ConvAlgorithm::winograd2:
       return winograd_backward_data<2>(p, dy, w, dx, work);
     case ConvAlgorithm::winograd4:
@@ -81,7 +81,7 @@ void conv2d_backward_filter(Stream, const Conv2dShape& p, const float* x, const 
     case ConvAlgorithm::gather:
       return gather_backward_filter(p, x, dy, dw, dbias, work);
     case ConvAlgorithm::planar:
-      return planar_backward_filter(p, x, dy, dw, dbias, work);
+      return planar_backward_filter(p, x, dy, nullptr, dw, dbias, work);
     case ConvAlgorithm::winograd2:
       return winograd_backward_filter<2>(p, x, dy, dw, dbias, work);
     case ConvAlgorithm::winograd4:

@@ -18,15 +18,19 @@ void gather_backward_filter(const Conv2dShape& p, const float* x, const float* d
                             float* dbias, void* work);
 
 // Few channels, 3x3, stride 1 (conv2d_planar.cpp, conv2d_planar_filter.cpp; planar.h says how).
+// With `winners`, dy is the gradient of the pooled output of planar_pool_forward.
 std::size_t planar_forward_workspace(const Conv2dShape& p);
 void planar_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
                     bool relu, float* y, void* work);
+void planar_pool_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
+                         float* y, std::uint8_t* winners, void* work);
 std::size_t planar_backward_data_workspace(const Conv2dShape& p);
-void planar_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
-                          void* work);
+void planar_backward_data(const Conv2dShape& p, const float* dy, const std::uint8_t* winners,
+                          const float* w, float* dx, void* work);
 std::size_t planar_backward_filter_workspace(const Conv2dShape& p);
-void planar_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
-                            float* dbias, void* work);
+void planar_backward_filter(const Conv2dShape& p, const float* x, const float* dy,
+                            const std::uint8_t* winners, float* dw, float* dbias,
+                            void* work);  // dbias optional
 
 // Winograd's algorithm with tiles of M x M outputs, M = 2 or 4: 3 x 3, stride 1, dilation 1
 // (winograd.cpp, winograd_filter.cpp).

@@ -105,34 +105,44 @@ struct Output {
   float* y;
   const float* bias;
   bool relu;
+  std::uint8_t* winners = nullptr;  // max-pool 2x2, after the ReLU
 };
 
 // One pass: y [n, p, q, k] from x, where output pixel (i, j) meets source pixels (i + r - pad_h,
-// j + s - pad_w).
+// j + s - pad_w). With winners y is pooled: `to` is [n, p / 2, q / 2, k].
 struct PlanarPass {
+  const float* x;
   PlanarImage from, to;
+  Index height, width;  // of the output before pooling, as far as it is needed
   Index pad_h, pad_w;
-  Index tiles() const { return ceil_div(to.width, kTilePixels); }
+  const std::uint8_t* from_winners = nullptr;  // `x` is the gradient of pooled pixels
+  Index tiles() const { return ceil_div(width, kTilePixels); }
   Index lanes() const { return to.n * tiles(); }
   // Few strips of tiles: cut them, at a cost of two rows each, so that there is work for all
   // threads.
   Index strip_height() const {
     constexpr Index enough_tasks = 64, least_height = 16;
     const Index cuts = min_of(ceil_div(enough_tasks, max_of(1, ceil_div(lanes(), kLanes))),
-                              max_of(1, to.height / least_height));
-    return round_up(ceil_div(to.height, cuts), kStepRows);
+                              max_of(1, height / least_height));
+    return round_up(ceil_div(height, cuts), kStepRows);
   }
 };
 
-// Row `row` of the output from its products m[k][component][kStepRows].
+// The pixels of output k in a row, before bias.
+ETUDE_INLINE void output_pixels(const float* m, Vec (&y)[kTilePixels]) {
+  Vec products[kTileComponents];
+#pragma GCC unroll 6
+  for (int i = 0; i < kTileComponents; ++i) products[i] = load(m + i * kStepRows * kLanes);
+  output_transform(products, y);
+}
+
+// A row of the output from its products m[k][component][kStepRows].
 void finish_row(const float* m, const LaneColumn* columns, Index channels, const Output& out,
                 float* row) {
   alignas(64) float pixels[kTilePixels][kPlanarChannels * kLanes];
   for (Index k = 0; k < channels; ++k, m += kTileComponents * kStepRows * kLanes) {
-    Vec products[kTileComponents], y[kTilePixels];
-#pragma GCC unroll 6
-    for (int i = 0; i < kTileComponents; ++i) products[i] = load(m + i * kStepRows * kLanes);
-    output_transform(products, y);
+    Vec y[kTilePixels];
+    output_pixels(m, y);
     const Vec bias = splat(out.bias ? out.bias[k] : 0);
 #pragma GCC unroll 4
     for (int j = 0; j < kTilePixels; ++j) {
@@ -143,60 +153,105 @@ void finish_row(const float* m, const LaneColumn* columns, Index channels, const
   for (int j = 0; j < kTilePixels; ++j) store_pixels(pixels[j], columns[j], channels, row);
 }
 
+// A row of pooled outputs from the products of two rows.
+void finish_pooled_row(const float* m, const LaneColumn* columns, Index channels, const Output& out,
+                       Index row_offset) {
+  alignas(64) float pixels[2][kPlanarChannels * kLanes];
+  alignas(64) std::int32_t winners[2][kPlanarChannels * kLanes];
+  for (Index k = 0; k < channels; ++k, m += kTileComponents * kStepRows * kLanes) {
+    Vec y[2][kTilePixels];
+    output_pixels(m, y[0]);
+    output_pixels(m + kLanes, y[1]);
+    const Vec bias = splat(out.bias ? out.bias[k] : 0);
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      Vec best = y[0][2 * j] + bias;
+      IntVec winner{};
+#pragma GCC unroll 3
+      for (int tap = 1; tap < 4; ++tap) {
+        const Vec v = y[tap / 2][2 * j + tap % 2] + bias;
+        const IntVec wins = (v > best) | (v != v);
+        best = wins ? v : best;
+        winner = wins ? splat(tap) : winner;
+      }
+      const IntVec dead = best <= Vec{};
+      store(pixels[j] + k * kLanes, dead ? Vec{} : best);
+      *reinterpret_cast<IntVec*>(winners[j] + k * kLanes) = dead ? splat(kNoWinner) : winner;
+    }
+  }
+  for (int j = 0; j < 2; ++j) {
+    store_pixels(pixels[j], columns[j], channels, out.y + row_offset);
+    store_codes(winners[j], columns[j], channels, out.winners + row_offset);
+  }
+}
+
 // The last rows of a step's planes are the first of the next.
 void keep_lines(Index planes, float* v) {
   for (Index i = 0; i < planes; ++i, v += kLines * kLanes)
     for (Index r = 0; r < kTaps - 1; ++r) store(v + r * kLanes, load(v + (r + kStepRows) * kLanes));
 }
 
-void planar_strip(const PlanarPass& g, const float* x, const float* u, Index first_lane,
-                  Index first_row, Index rows, const Output& out) {
+void planar_strip(const PlanarPass& g, const float* u, Index first_lane, Index first_row,
+                  Index rows, const Output& out) {
   alignas(64) float v[kPlanarChannels * kTileComponents * kLines * kLanes];
   alignas(64) float m[kPlanarChannels * kTileComponents * kStepRows * kLanes];
-  LaneColumn from[kTileComponents], to[kTilePixels];
-  lane_columns(g.from, g.tiles(), first_lane, -g.pad_w, kTileComponents, from);
-  lane_columns(g.to, g.tiles(), first_lane, 0, kTilePixels, to);
-  const Index channels = g.from.channels;
+  PlanarReader x(g.x, g.from_winners, g.from, g.tiles(), -g.pad_w, kTileComponents);
+  x.place(first_lane);
+  const Index pool = out.winners ? 2 : 1, channels = g.from.channels;
+  const int pixels = static_cast<int>(kTilePixels / pool);
+  LaneColumn to[kTilePixels];
+  lane_columns(g.to, g.tiles(), first_lane, pixels, 0, pixels, to);
   const OutputTiles tiles(g.to.channels);
-  transform_input(x, g.from, from, first_row - g.pad_h, kTaps - 1, kLines, v);
+  transform_input(x, first_row - g.pad_h, kTaps - 1, kLines, v);
   for (Index row = first_row; row < first_row + rows; row += kStepRows) {
     const Index live = min_of(kStepRows, first_row + rows - row);
     const Index new_row = row - g.pad_h + kTaps - 1;
-    transform_input(x, g.from, from, new_row, live, kLines, v + (kTaps - 1) * kLanes);
+    transform_input(x, new_row, live, kLines, v + (kTaps - 1) * kLanes);
     const Index calls = tiles.count * kTileComponents;
     for (Index call = 0; call < calls; ++call) {
       const Index t = call / kTileComponents, i = call % kTileComponents;
       const Index first = kLanes * call / calls, last = kLanes * (call + 1) / calls;
-      for (Index h = max_of(0, new_row + live); h < min_of(g.from.height, new_row + 2 * live); ++h)
-        prefetch_tiles(x + h * g.from.row(), from[0], first, last, channels);
-      for (Index r = row; r < row + live; ++r)
-        prefetch_tiles(out.y + r * g.to.row(), to[0], first, last, g.to.channels);
+      for (Index h = new_row + live; h < new_row + 2 * live; ++h) x.prefetch(h, first, last);
+      for (Index r = row; r < row + live; r += pool)
+        prefetch_tiles(out.y + r / pool * g.to.row(), to[0], first, last, pixels * g.to.pixel);
       const Index k = tiles.first(t), outputs = tiles.first(t + 1) - k;
       tile_of(live, outputs)(channels, v + i * channels * kLines * kLanes,
                              u + kTaps * channels * (kTileComponents * k + i * outputs),
                              m + (k * kTileComponents + i) * kStepRows * kLanes);
     }
-    for (Index i = 0; i < live; ++i)
-      finish_row(m + i * kLanes, to, g.to.channels, out, out.y + (row + i) * g.to.row());
+    for (Index i = 0; i < live; i += pool) {
+      const Index offset = (row + i) / pool * g.to.row();
+      if (out.winners)
+        finish_pooled_row(m + i * kLanes, to, g.to.channels, out, offset);
+      else
+        finish_row(m + i * kLanes, to, g.to.channels, out, out.y + offset);
+    }
     keep_lines(kTileComponents * channels, v);
   }
 }
 
-void planar_pass(const PlanarPass& g, const float* x, const Filter& filter, const Output& out,
-                 float* u) {
+void planar_pass(const PlanarPass& g, const Filter& filter, const Output& out, float* u) {
   pack_filter(filter, g.from.channels, OutputTiles(g.to.channels), u);
-  const Index height = g.strip_height(), strips = ceil_div(g.to.height, height);
-  const Index pixels = g.to.n * g.to.height * g.to.width;
+  const Index height = g.strip_height(), strips = ceil_div(g.height, height);
+  const Index pixels = g.to.n * g.height * g.width;
   parallel_for(ceil_div(g.lanes(), kLanes) * strips,
                pixels * kTaps * kTaps * g.from.channels * g.to.channels, [&](Index task) {
                  const Index row = task % strips * height;
-                 planar_strip(g, x, u, task / strips * kLanes, row,
-                              min_of(height, g.to.height - row), out);
+                 planar_strip(g, u, task / strips * kLanes, row, min_of(height, g.height - row),
+                              out);
                });
 }
 
 std::size_t filter_bytes(const Conv2dShape& p) {
   return static_cast<std::size_t>(kTileComponents * kTaps * p.c * p.k) * sizeof(float);
+}
+
+void forward(const Conv2dShape& p, const float* x, const float* w, const Output& out, void* work) {
+  const Index pool = out.winners ? 2 : 1, P = p.p() / pool, Q = p.q() / pool;
+  const PlanarPass g{x,      {p.n, p.h, p.w, p.c}, {p.n, P, Q, p.k}, pool * P, pool * Q, p.pad_h,
+                     p.pad_w};
+  const Filter filter{w, p.r * p.s * p.c, p.s * p.c, p.c, 1};
+  planar_pass(g, filter, out, static_cast<float*>(work));
 }
 
 }  // namespace
@@ -205,18 +260,29 @@ std::size_t planar_forward_workspace(const Conv2dShape& p) { return filter_bytes
 
 void planar_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
                     bool relu, float* y, void* work) {
-  const PlanarPass g{{p.n, p.h, p.w, p.c}, {p.n, p.p(), p.q(), p.k}, p.pad_h, p.pad_w};
-  const Filter filter{w, p.r * p.s * p.c, p.s * p.c, p.c, 1};
-  planar_pass(g, x, filter, {y, bias, relu}, static_cast<float*>(work));
+  forward(p, x, w, {y, bias, relu}, work);
+}
+
+void planar_pool_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
+                         float* y, std::uint8_t* winners, void* work) {
+  forward(p, x, w, {y, bias, true, winners}, work);
 }
 
 std::size_t planar_backward_data_workspace(const Conv2dShape& p) { return filter_bytes(p); }
 
-void planar_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
-                          void* work) {
-  const PlanarPass g{{p.n, p.p(), p.q(), p.k}, {p.n, p.h, p.w, p.c}, 2 - p.pad_h, 2 - p.pad_w};
+void planar_backward_data(const Conv2dShape& p, const float* dy, const std::uint8_t* winners,
+                          const float* w, float* dx, void* work) {
+  const Index pool = winners ? 2 : 1;
+  const PlanarPass g{dy,
+                     {p.n, p.p() / pool, p.q() / pool, p.k},
+                     {p.n, p.h, p.w, p.c},
+                     p.h,
+                     p.w,
+                     kTaps - 1 - p.pad_h,
+                     kTaps - 1 - p.pad_w,
+                     winners};
   const Filter turned{w + (p.r * p.s - 1) * p.c, 1, -p.s * p.c, -p.c, p.r * p.s * p.c};
-  planar_pass(g, dy, turned, {dx, nullptr, false}, static_cast<float*>(work));
+  planar_pass(g, turned, {dx, nullptr, false}, static_cast<float*>(work));
 }
 
 }  // namespace etude::ETUDE_BACKEND

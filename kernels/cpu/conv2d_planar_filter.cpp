@@ -57,30 +57,30 @@ Outer outer_of(std::integer_sequence<int, I...>, Index outputs) {
 }
 
 struct Plan {
-  PlanarImage x, dy;
+  Index image_height;  // of dy, before pooling and as far as it has winners
   Index blocks, tiles, height, strips, units, slices;
 
-  explicit Plan(const Conv2dShape& p) : x{p.n, p.h, p.w, p.c}, dy{p.n, p.p(), p.q(), p.k} {
+  Plan(const Conv2dShape& p, bool pooled) {
     constexpr Index most_slices = 16, least_units = 4;
+    const Index pool = pooled ? 2 : 1, width = p.q() / pool * pool;
+    image_height = p.p() / pool * pool;
     blocks = ceil_div(p.k, kMostPairs / p.c);
-    tiles = ceil_div(dy.width, kTilePixels);
+    tiles = ceil_div(width, kTilePixels);
     const Index planes = p.c + ceil_div(p.k, blocks);
     const Index most_rows = (kPlaneVectors / kTileComponents - (kTaps - 1) * p.c) / planes;
-    height = ceil_div(dy.height, ceil_div(dy.height, most_rows));
-    strips = ceil_div(dy.height, height);
-    units = ceil_div(dy.n * tiles, kLanes) * strips;
+    height = ceil_div(image_height, max_of(1, ceil_div(image_height, most_rows)));
+    strips = height ? ceil_div(image_height, height) : 0;
+    units = ceil_div(p.n * tiles, kLanes) * strips;
     slices = max_of(1, min_of(most_slices, units / least_units));
   }
 };
 
 // d[(i K + k) rows + row] = component i of the gradient transform; adds the pixels to dbias[k].
-void transform_gradient(const float* dy, const PlanarImage& image, const LaneColumn* columns,
-                        Index first, Index rows, float* d, float* dbias) {
-  const Index channels = image.channels, plane = channels * rows * kLanes;
+void transform_gradient(const PlanarReader& dy, Index first, Index rows, float* d, float* dbias) {
+  const Index channels = dy.channels(), plane = channels * rows * kLanes;
   alignas(64) float pixels[kTilePixels][kPlanarChannels * kLanes];
   for (Index r = 0; r < rows; ++r, d += kLanes) {
-    for (int j = 0; j < kTilePixels; ++j)
-      load_pixels(dy + (first + r) * image.row(), columns[j], channels, pixels[j]);
+    dy.read(first + r, pixels);
     for (Index k = 0; k < channels; ++k) {
       Vec gradient[kTilePixels], component[kTileComponents];
 #pragma GCC unroll 4
@@ -97,44 +97,39 @@ void transform_gradient(const float* dy, const PlanarImage& image, const LaneCol
 
 // A strip and the rows that are read for it: x's, then dy's.
 struct Strip {
-  Index first_row, rows, x_first;
-  LaneColumn x[kTileComponents], dy[kTilePixels];
+  PlanarReader x, dy;
+  Index pad_h, first_row = 0, rows = 0;
 
-  void set(const Plan& g, const Conv2dShape& p, Index unit) {
-    const Index first_lane = unit / g.strips * kLanes;
+  void place(const Plan& g, Index unit) {
+    x.place(unit / g.strips * kLanes);
+    dy.place(unit / g.strips * kLanes);
     first_row = unit % g.strips * g.height;
-    rows = min_of(g.height, g.dy.height - first_row);
-    x_first = first_row - p.pad_h;
-    lane_columns(g.x, g.tiles, first_lane, -p.pad_w, kTileComponents, x);
-    lane_columns(g.dy, g.tiles, first_lane, 0, kTilePixels, dy);
+    rows = min_of(g.height, g.image_height - first_row);
   }
   Index lines() const { return rows + kTaps - 1; }
   // The tiles to read, numbered row by row.
   Index count() const { return (lines() + rows) * kLanes; }
-  // Inlined by force: GCC takes a call that only prefetches for one without effect.
-  ETUDE_INLINE void prefetch(const Plan& g, const float* x_image, const float* dy_image,
-                             Index first, Index last) const {
+  ETUDE_INLINE void prefetch(Index first, Index last) const {
     for (Index i = first; i < last; ++i) {
-      const Index row = i / kLanes, lane = i % kLanes, h = x_first + row;
-      if (row >= lines())
-        prefetch_tiles(dy_image + (first_row + row - lines()) * g.dy.row(), dy[0], lane, lane + 1,
-                       g.dy.channels);
-      else if (h >= 0 && h < g.x.height)
-        prefetch_tiles(x_image + h * g.x.row(), x[0], lane, lane + 1, g.x.channels);
+      const Index row = i / kLanes, lane = i % kLanes;
+      if (row < lines())
+        x.prefetch(first_row - pad_h + row, lane, lane + 1);
+      else
+        dy.prefetch(first_row + row - lines(), lane, lane + 1);
     }
   }
 };
 
 // Adds a strip to sums[i][c][k][r] and dbias[k], vectors over the lanes, while it fetches the next.
-void add_strip(const Plan& g, const Strip& strip, const Strip* next, const float* x,
-               const float* dy, float* sums, float* dbias) {
+void add_strip(const Strip& strip, const Strip* next, float* sums, float* dbias) {
   alignas(64) float planes[kPlaneVectors * kLanes];
-  const Index C = g.x.channels, K = g.dy.channels, rows = strip.rows, lines = strip.lines();
+  const Index C = strip.x.channels(), K = strip.dy.channels();
+  const Index rows = strip.rows, lines = strip.lines();
   float* const v = planes;
   float* const d = planes + kTileComponents * C * lines * kLanes;
   alignas(64) float bias[kPlanarChannels * kLanes] = {};
-  transform_input(x, g.x, strip.x, strip.x_first, lines, lines, v);
-  transform_gradient(dy, g.dy, strip.dy, strip.first_row, rows, d, bias);
+  transform_input(strip.x, strip.first_row - strip.pad_h, lines, lines, v);
+  transform_gradient(strip.dy, strip.first_row, rows, d, bias);
   for (Index k = 0; k < K; ++k)
     store(dbias + k * kLanes, load(dbias + k * kLanes) + load(bias + k * kLanes));
 
@@ -145,9 +140,7 @@ void add_strip(const Plan& g, const Strip& strip, const Strip* next, const float
       const Index k = K * t / tiles, outputs = K * (t + 1) / tiles - k;
       const Outer outer = outer_of(std::make_integer_sequence<int, kTileOutputs>{}, outputs);
       for (Index c = 0; c < C; ++c, ++call) {
-        if (next)
-          next->prefetch(g, x, dy, next->count() * call / calls,
-                         next->count() * (call + 1) / calls);
+        if (next) next->prefetch(next->count() * call / calls, next->count() * (call + 1) / calls);
         outer(rows, v + (i * C + c) * lines * kLanes, d + (i * K + k) * rows * kLanes,
               sums + ((i * C + c) * K + k) * kTaps * kLanes);
       }
@@ -168,32 +161,32 @@ void sum_lanes(float* vectors, Index count) {
   }
 }
 
-// Strips [first, last) and the outputs of g.dy: dw[k][r][s][c] and dbias[k].
-void add_slice(const Plan& g, const Conv2dShape& p, const float* x, const float* dy, Index first,
-               Index last, float* dw, float* dbias) {
+// Strips [first, last): dw[k][r][s][c] and dbias[k] of the outputs of dy.
+void add_slice(const Plan& g, const Strip& unplaced, Index first, Index last, float* dw,
+               float* dbias) {
   alignas(64) float sums[kTileComponents * kTaps * kMostPairs * kLanes];
   alignas(64) float bias[kPlanarChannels * kLanes] = {};
-  const Index products = p.c * g.dy.channels * kTaps;
+  const Index C = unplaced.x.channels(), K = unplaced.dy.channels(), products = C * K * kTaps;
   for (Index j = 0; j < kTileComponents * products; ++j) store(sums + j * kLanes, Vec{});
-  Strip strips[2];
-  if (first < last) strips[0].set(g, p, first);
+  Strip strips[2] = {unplaced, unplaced};
+  if (first < last) strips[0].place(g, first);
   for (Index unit = first; unit < last; ++unit) {
     const Strip& strip = strips[(unit - first) % 2];
     Strip& next = strips[(unit - first + 1) % 2];
-    if (unit + 1 < last) next.set(g, p, unit + 1);
-    add_strip(g, strip, unit + 1 < last ? &next : nullptr, x, dy, sums, bias);
+    if (unit + 1 < last) next.place(g, unit + 1);
+    add_strip(strip, unit + 1 < last ? &next : nullptr, sums, bias);
   }
   sum_lanes(sums, kTileComponents * products);
-  sum_lanes(bias, g.dy.channels);
-  for (Index k = 0; k < g.dy.channels; ++k) {
+  sum_lanes(bias, K);
+  for (Index k = 0; k < K; ++k) {
     dbias[k] = bias[k];
     for (Index r = 0; r < kTaps; ++r)
       for (int s = 0; s < kTaps; ++s)
-        for (Index c = 0; c < p.c; ++c, ++dw) {
+        for (Index c = 0; c < C; ++c, ++dw) {
           float total = 0;
           for (int i = 0; i < kTileComponents; ++i)
             total += static_cast<float>(filter_matrix.at[i][s]) *
-                     sums[i * products + (c * g.dy.channels + k) * kTaps + r];
+                     sums[i * products + (c * K + k) * kTaps + r];
           *dw = total;
         }
   }
@@ -202,20 +195,27 @@ void add_slice(const Plan& g, const Conv2dShape& p, const float* x, const float*
 }  // namespace
 
 std::size_t planar_backward_filter_workspace(const Conv2dShape& p) {
-  return static_cast<std::size_t>(Plan(p).slices * (p.w_size() + p.k)) * sizeof(float);
+  const Index slices = max_of(Plan(p, false).slices, Plan(p, true).slices);
+  return static_cast<std::size_t>(slices * (p.w_size() + p.k)) * sizeof(float);
 }
 
-void planar_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
-                            float* dbias, void* work) {
-  const Plan g(p);
+void planar_backward_filter(const Conv2dShape& p, const float* x, const float* dy,
+                            const std::uint8_t* winners, float* dw, float* dbias, void* work) {
+  const Plan g(p, winners);
+  const Index pool = winners ? 2 : 1;
+  const PlanarImage x_image(p.n, p.h, p.w, p.c);
+  const PlanarImage dy_image(p.n, p.p() / pool, p.q() / pool, p.k);
   float* const dw_parts = static_cast<float*>(work);
   float* const dbias_parts = dw_parts + g.slices * p.w_size();
   parallel_for(g.slices * g.blocks, p.macs(), [&](Index task) {
     const Index slice = task / g.blocks, block = task % g.blocks;
     const Index k = p.k * block / g.blocks;
-    Plan part = g;
-    part.dy.channels = p.k * (block + 1) / g.blocks - k;
-    add_slice(part, p, x, dy + k, g.units * slice / g.slices, g.units * (slice + 1) / g.slices,
+    PlanarImage outputs = dy_image;
+    outputs.channels = p.k * (block + 1) / g.blocks - k;
+    const Strip strip{{x, nullptr, x_image, g.tiles, -p.pad_w, kTileComponents},
+                      {dy + k, winners ? winners + k : nullptr, outputs, g.tiles, 0, kTilePixels},
+                      p.pad_h};
+    add_slice(g, strip, g.units * slice / g.slices, g.units * (slice + 1) / g.slices,
               dw_parts + slice * p.w_size() + k * p.r * p.s * p.c, dbias_parts + slice * p.k + k);
   });
   const auto add_parts = [&](const float* parts, Index size, float* sum) {

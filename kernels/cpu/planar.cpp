@@ -68,16 +68,19 @@ void store_pixels(const float* planes, const LaneColumn& column, Index channels,
   }
 }
 
+// Rounds down.
+Index half(Index a) { return (a - (a & 1)) / 2; }
+
 }  // namespace
 
-void lane_columns(const PlanarImage& image, Index tiles, Index first_lane, Index shift, int count,
-                  LaneColumn* columns) {
+void lane_columns(const PlanarImage& image, Index tiles, Index first_lane, Index step, Index shift,
+                  int count, LaneColumn* columns) {
   for (int j = 0; j < count; ++j) {
     LaneColumn& column = columns[j];
     column.inside = true;
     for (int lane = 0; lane < kLanes; ++lane) {
       const Index n = (first_lane + lane) / tiles, t = (first_lane + lane) % tiles;
-      const Index w = kTilePixels * t + shift + j;
+      const Index w = step * t + shift + j;
       const bool inside = n < image.n && w >= 0 && w < image.width;
       column.offset[lane] = inside ? n * image.height * image.row() + w * image.pixel : -1;
       column.inside &= inside;
@@ -99,18 +102,91 @@ void store_pixels(const float* planes, const LaneColumn& column, Index channels,
     store_pixels<false>(planes, column, channels, row);
 }
 
-void transform_input(const float* x, const PlanarImage& image, const LaneColumn* columns,
-                     Index first, Index rows, Index lines, float* v) {
-  const Index channels = image.channels, plane = channels * lines * kLanes;
+// Four channels of a pixel are one 32-bit word, and so is a lane.
+void load_codes(const std::uint8_t* row, const LaneColumn& column, Index channels,
+                std::int32_t* planes) {
+  if (channels < 4) {
+    for (int lane = 0; lane < kLanes; ++lane)
+      for (Index c = 0; c < channels; ++c) {
+        const Index offset = column.offset[lane];
+        planes[c * kLanes + lane] = offset < 0 ? kNoWinner : row[offset + c];
+      }
+    return;
+  }
+  for (Index c = 0; c < channels; c = next_four(c, channels)) {
+    alignas(64) std::int32_t words[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+      words[lane] = kNoWinner * 0x01010101;
+      if (column.inside || column.offset[lane] >= 0)
+        __builtin_memcpy(&words[lane], row + column.offset[lane] + c, 4);
+    }
+    const IntVec word = *reinterpret_cast<const IntVec*>(words);
+    for (int i = 0; i < 4; ++i)
+      *reinterpret_cast<IntVec*>(planes + (c + i) * kLanes) = (word >> (8 * i)) & 127;
+  }
+}
+
+void store_codes(const std::int32_t* planes, const LaneColumn& column, Index channels,
+                 std::uint8_t* row) {
+  if (channels < 4) {
+    for (int lane = 0; lane < kLanes; ++lane)
+      for (Index c = 0; c < channels && column.offset[lane] >= 0; ++c)
+        row[column.offset[lane] + c] = static_cast<std::uint8_t>(planes[c * kLanes + lane]);
+    return;
+  }
+  for (Index c = 0; c < channels; c = next_four(c, channels)) {
+    const IntVec* const from = reinterpret_cast<const IntVec*>(planes + c * kLanes);
+    alignas(64) std::int32_t words[kLanes];
+    *reinterpret_cast<IntVec*>(words) =
+        from[0] | (from[1] << 8) | (from[2] << 16) | (from[3] << 24);
+    for (int lane = 0; lane < kLanes; ++lane)
+      if (column.inside || column.offset[lane] >= 0)
+        __builtin_memcpy(row + column.offset[lane] + c, &words[lane], 4);
+  }
+}
+
+void PlanarReader::place(Index first_lane) {
+  if (winners_)
+    lane_columns(image_, tiles_, first_lane, kTilePixels / 2, half(shift_),
+                 static_cast<int>(half(shift_ + count_ - 1) - half(shift_) + 1), columns_);
+  else
+    lane_columns(image_, tiles_, first_lane, kTilePixels, shift_, count_, columns_);
+}
+
+void PlanarReader::read(Index h, float (*planes)[kPlanarChannels * kLanes]) const {
+  if (winners_) return read_unpooled(h, planes);
+  for (int j = 0; j < count_; ++j)
+    load_pixels(x_ + h * image_.row(), columns_[j], image_.channels, planes[j]);
+}
+
+void PlanarReader::read_unpooled(Index h, float (*planes)[kPlanarChannels * kLanes]) const {
+  alignas(64) float pooled[kPlanarChannels * kLanes];
+  alignas(64) std::int32_t codes[kPlanarChannels * kLanes];
+  Index loaded = -1;
+  for (int j = 0; j < count_; ++j) {
+    const Index column = half(shift_ + j) - half(shift_);
+    if (column != loaded) {
+      load_pixels(x_ + h / 2 * image_.row(), columns_[column], image_.channels, pooled);
+      load_codes(winners_ + h / 2 * image_.row(), columns_[column], image_.channels, codes);
+      loaded = column;
+    }
+    const IntVec tap = splat(static_cast<std::int32_t>(h % 2 * 2 + ((shift_ + j) & 1)));
+    for (Index i = 0; i < image_.channels * kLanes; i += kLanes) {
+      const IntVec code = *reinterpret_cast<const IntVec*>(codes + i);
+      store(planes[j] + i, code == tap ? load(pooled + i) : Vec{});
+    }
+  }
+}
+
+void transform_input(const PlanarReader& x, Index first, Index rows, Index lines, float* v) {
+  const Index channels = x.channels(), plane = channels * lines * kLanes;
   alignas(64) float pixels[kTileComponents][kPlanarChannels * kLanes];
   for (Index r = 0; r < rows; ++r, v += kLanes) {
-    const Index h = first + r;
-    if (h < 0 || h >= image.height) {
+    if (!x.has(first + r)) {
       for (Index i = 0; i < kTileComponents * channels; ++i) store(v + i * lines * kLanes, Vec{});
       continue;
     }
-    for (int j = 0; j < kTileComponents; ++j)
-      load_pixels(x + h * image.row(), columns[j], channels, pixels[j]);
+    x.read(first + r, pixels);
     for (Index c = 0; c < channels; ++c) {
       Vec d[kTileComponents], component[kTileComponents];
 #pragma GCC unroll 6

@@ -19,7 +19,7 @@ inline constexpr int kTilePixels = 4;      // outputs of F(4,3)
 inline constexpr int kTileComponents = 6;  // its products, and the pixels a tile reads
 inline constexpr Index kPlanarChannels = 32;
 
-// An image [n, height, width, pixel] cut into lanes, or the first `channels` of its pixels.
+// An image [n, height, width, pixel], or the first `channels` of its pixels.
 struct PlanarImage {
   Index n, height, width, pixel, channels;
   PlanarImage(Index n, Index height, Index width, Index pixel)
@@ -27,13 +27,13 @@ struct PlanarImage {
   Index row() const { return width * pixel; }
 };
 
-// Pixel columns  4 t + shift + j  of the tiles of a strip, one LaneColumn for each j.
+// Pixel columns  step t + shift + j  of the tiles t of a strip, one LaneColumn for each j.
 struct LaneColumn {
   Index offset[kLanes];  // of the pixel in its image's first row, in floats; -1: outside
   bool inside;           // no lane is outside
 };
-void lane_columns(const PlanarImage& image, Index tiles, Index first_lane, Index shift, int count,
-                  LaneColumn* columns);
+void lane_columns(const PlanarImage& image, Index tiles, Index first_lane, Index step, Index shift,
+                  int count, LaneColumn* columns);
 
 // planes[c kLanes + lane] = pixel `lane` of the column, channel c; zero outside. `row`: where the
 // row lies in the first image.
@@ -41,20 +41,65 @@ void load_pixels(const float* row, const LaneColumn& column, Index channels, flo
 // The reverse; pixels outside are left alone.
 void store_pixels(const float* planes, const LaneColumn& column, Index channels, float* row);
 
-// Asks for the tiles `first` to `last` of a row that is needed soon: the rows of a strip lie far
-// apart, which hides them from the processor's own prefetching. A few at a time: a processor waits
-// once some dozens of cache lines are on their way.
+// The same for bytes: a number from 0 to 127 in each 32-bit lane.
+void load_codes(const std::uint8_t* row, const LaneColumn& column, Index channels,
+                std::int32_t* planes);  // kNoWinner outside
+void store_codes(const std::int32_t* planes, const LaneColumn& column, Index channels,
+                 std::uint8_t* row);
+
+// Asks for `floats` floats of the tiles `first` to `last` of a row that is needed soon: the rows of
+// a strip lie far apart, which hides them from the processor's own prefetching. A few at a time: a
+// processor waits once some dozens of cache lines are on their way. Inlined by force: GCC takes a
+// call that only prefetches for one without effect.
 ETUDE_INLINE void prefetch_tiles(const float* row, const LaneColumn& column, Index first,
-                                 Index last, Index channels) {
+                                 Index last, Index floats) {
   for (Index lane = first; lane < last; ++lane)
     if (column.offset[lane] >= 0)
-      for (Index i = 0; i < kTilePixels * channels; i += 16)
-        __builtin_prefetch(row + column.offset[lane] + i);
+      for (Index i = 0; i < floats; i += 16) __builtin_prefetch(row + column.offset[lane] + i);
 }
 
-// v[(i C + c) lines + r] = component i of the input transform of channel c in source row
-// first + r, for r < rows. Rows outside the image are zero.
-void transform_input(const float* x, const PlanarImage& image, const LaneColumn* columns,
-                     Index first, Index rows, Index lines, float* v);
+// Of a 2x2 window, the tap 2 r + s that is its maximum; this if the maximum is not positive, so
+// that no gradient passes the ReLU.
+inline constexpr int kNoWinner = 4;
+
+// Reads rows of an image as planes: pixels  4 t + shift ... 4 t + shift + count - 1  of each tile.
+// With `winners` the image is the gradient of 2x2 max-pooled pixels, and what is read is the
+// gradient of the pixels before: zero but for the winner of each window.
+class PlanarReader {
+ public:
+  // `image` is what lies in memory: [n, height / 2, width / 2, c] with winners.
+  PlanarReader(const float* x, const std::uint8_t* winners, const PlanarImage& image, Index tiles,
+               Index shift, int count)
+      : x_(x), winners_(winners), image_(image), tiles_(tiles), shift_(shift), count_(count) {}
+
+  void place(Index first_lane);
+  const PlanarImage& image() const { return image_; }
+  Index channels() const { return image_.channels; }
+  // Whether row h exists; what lies outside is zero.
+  bool has(Index h) const { return h >= 0 && (winners_ ? h / 2 : h) < image_.height; }
+  // planes[j][c kLanes + lane], of a row that exists.
+  void read(Index h, float (*planes)[kPlanarChannels * kLanes]) const;
+  ETUDE_INLINE void prefetch(Index h, Index first_tile, Index last_tile) const {
+    if (!has(h)) return;
+    if (winners_ && h % 2) return;  // with the row before
+    const Index pixels = winners_ ? kTilePixels / 2 : kTilePixels;
+    prefetch_tiles(x_ + (winners_ ? h / 2 : h) * image_.row(), columns_[0], first_tile, last_tile,
+                   pixels * image_.pixel);
+  }
+
+ private:
+  void read_unpooled(Index h, float (*planes)[kPlanarChannels * kLanes]) const;
+
+  const float* x_;
+  const std::uint8_t* winners_;
+  PlanarImage image_;
+  Index tiles_, shift_;
+  int count_;
+  LaneColumn columns_[kTileComponents];
+};
+
+// v[(i C + c) lines + r] = component i of the input transform of channel c in row first + r, for
+// r < rows, from a reader of kTileComponents pixels.
+void transform_input(const PlanarReader& x, Index first, Index rows, Index lines, float* v);
 
 }  // namespace etude::ETUDE_BACKEND
