@@ -10,7 +10,7 @@
 // from zero: the total is a tree of short sums. At its end the lanes are summed and G applied. Then
 // the slices are added in order.
 //
-// Scratch on the stack: 262 KB of planes and up to 295 KB of sums (AVX-512; half of it with AVX2);
+// Scratch on the stack: 197 KB of planes and up to 295 KB of sums (AVX-512; half of it with AVX2);
 // `work` = slices x (dw + dbias). Multiply-adds: 4.5 C K a pixel, where the definition has 9.
 // Memory: x (two rows more a strip) and dy once. Deterministic: fixed slices, fixed order.
 #include "kernels/cpu/conv2d.h"
@@ -24,7 +24,7 @@ namespace {
 
 constexpr Index kTaps = 3;
 constexpr int kTileOutputs = kLanes == 16 ? 8 : 3;  // times three accumulators
-constexpr Index kPlaneVectors = 4096;
+constexpr Index kPlaneVectors = 3072;
 constexpr Index kMostPairs = 256;  // of a channel and an output: bounds the sums
 
 // sums[k kTaps + r] += sum over rows of d[k rows + row] v[row + r]
@@ -76,7 +76,7 @@ struct Plan {
 };
 
 // d[(i K + k) rows + row] = component i of the gradient transform; adds the pixels to dbias[k].
-void transform_gradient(const PlanarReader& dy, Index first, Index rows, float* d, float* dbias) {
+void transform_gradient(PlanarReader& dy, Index first, Index rows, float* d, float* dbias) {
   const Index channels = dy.channels(), plane = channels * rows * kLanes;
   alignas(64) float pixels[kTilePixels][kPlanarChannels * kLanes];
   for (Index r = 0; r < rows; ++r, d += kLanes) {
@@ -107,40 +107,33 @@ struct Strip {
     rows = min_of(g.height, g.image_height - first_row);
   }
   Index lines() const { return rows + kTaps - 1; }
-  // The tiles to read, numbered row by row.
-  Index count() const { return (lines() + rows) * kLanes; }
-  ETUDE_INLINE void prefetch(Index first, Index last) const {
-    for (Index i = first; i < last; ++i) {
-      const Index row = i / kLanes, lane = i % kLanes;
-      if (row < lines())
-        x.prefetch(first_row - pad_h + row, lane, lane + 1);
-      else
-        dy.prefetch(first_row + row - lines(), lane, lane + 1);
-    }
-  }
 };
 
 // Adds a strip to sums[i][c][k][r] and dbias[k], vectors over the lanes, while it fetches the next.
-void add_strip(const Strip& strip, const Strip* next, float* sums, float* dbias) {
+void add_strip(Strip& strip, const Strip* next, float* sums, float* dbias) {
   alignas(64) float planes[kPlaneVectors * kLanes];
   const Index C = strip.x.channels(), K = strip.dy.channels();
   const Index rows = strip.rows, lines = strip.lines();
   float* const v = planes;
   float* const d = planes + kTileComponents * C * lines * kLanes;
   alignas(64) float bias[kPlanarChannels * kLanes] = {};
-  transform_input(strip.x, strip.first_row - strip.pad_h, lines, lines, v);
+  // The next strip's rows are fetched one by one, those of dy here and those of x below.
+  transform_input(strip.x, strip.first_row - strip.pad_h, lines, lines, v,
+                  next ? &next->dy : nullptr, next ? next->first_row : 0);
   transform_gradient(strip.dy, strip.first_row, rows, d, bias);
   for (Index k = 0; k < K; ++k)
     store(dbias + k * kLanes, load(dbias + k * kLanes) + load(bias + k * kLanes));
 
   const Index tiles = ceil_div(K, kTileOutputs), calls = kTileComponents * tiles * C;
+  const Index count = next ? next->lines() * kLanes : 0;
   Index call = 0;
   for (Index i = 0; i < kTileComponents; ++i) {
     for (Index t = 0; t < tiles; ++t) {
       const Index k = K * t / tiles, outputs = K * (t + 1) / tiles - k;
       const Outer outer = outer_of(std::make_integer_sequence<int, kTileOutputs>{}, outputs);
       for (Index c = 0; c < C; ++c, ++call) {
-        if (next) next->prefetch(next->count() * call / calls, next->count() * (call + 1) / calls);
+        for (Index j = count * call / calls; j < count * (call + 1) / calls; ++j)
+          next->x.prefetch(next->first_row - next->pad_h + j / kLanes, j % kLanes, j % kLanes + 1);
         outer(rows, v + (i * C + c) * lines * kLanes, d + (i * K + k) * rows * kLanes,
               sums + ((i * C + c) * K + k) * kTaps * kLanes);
       }
@@ -171,7 +164,7 @@ void add_slice(const Plan& g, const Strip& unplaced, Index first, Index last, fl
   Strip strips[2] = {unplaced, unplaced};
   if (first < last) strips[0].place(g, first);
   for (Index unit = first; unit < last; ++unit) {
-    const Strip& strip = strips[(unit - first) % 2];
+    Strip& strip = strips[(unit - first) % 2];
     Strip& next = strips[(unit - first + 1) % 2];
     if (unit + 1 < last) next.place(g, unit + 1);
     add_strip(strip, unit + 1 < last ? &next : nullptr, sums, bias);

@@ -146,6 +146,7 @@ void store_codes(const std::int32_t* planes, const LaneColumn& column, Index cha
 }
 
 void PlanarReader::place(Index first_lane) {
+  pooled_row_ = -1;
   if (winners_)
     lane_columns(image_, tiles_, first_lane, kTilePixels / 2, half(shift_),
                  static_cast<int>(half(shift_ + count_ - 1) - half(shift_) + 1), columns_);
@@ -153,32 +154,37 @@ void PlanarReader::place(Index first_lane) {
     lane_columns(image_, tiles_, first_lane, kTilePixels, shift_, count_, columns_);
 }
 
-void PlanarReader::read(Index h, float (*planes)[kPlanarChannels * kLanes]) const {
-  if (winners_) return read_unpooled(h, planes);
-  for (int j = 0; j < count_; ++j)
+void PlanarReader::read(Index h, float (*planes)[kPlanarChannels * kLanes],
+                        const PlanarReader* next, Index next_h) {
+  if (winners_) return read_unpooled(h, planes, next, next_h);
+  for (int j = 0; j < count_; ++j) {
+    if (next) next->prefetch(next_h, kLanes * j / count_, kLanes * (j + 1) / count_);
     load_pixels(x_ + h * image_.row(), columns_[j], image_.channels, planes[j]);
+  }
 }
 
-void PlanarReader::read_unpooled(Index h, float (*planes)[kPlanarChannels * kLanes]) const {
-  alignas(64) float pooled[kPlanarChannels * kLanes];
-  alignas(64) std::int32_t codes[kPlanarChannels * kLanes];
-  Index loaded = -1;
-  for (int j = 0; j < count_; ++j) {
-    const Index column = half(shift_ + j) - half(shift_);
-    if (column != loaded) {
-      load_pixels(x_ + h / 2 * image_.row(), columns_[column], image_.channels, pooled);
-      load_codes(winners_ + h / 2 * image_.row(), columns_[column], image_.channels, codes);
-      loaded = column;
+void PlanarReader::read_unpooled(Index h, float (*planes)[kPlanarChannels * kLanes],
+                                 const PlanarReader* next, Index next_h) {
+  if (pooled_row_ != h / 2) {
+    pooled_row_ = h / 2;
+    for (Index j = 0; j <= half(shift_ + count_ - 1) - half(shift_); ++j) {
+      load_pixels(x_ + h / 2 * image_.row(), columns_[j], image_.channels, pooled_[j]);
+      load_codes(winners_ + h / 2 * image_.row(), columns_[j], image_.channels, codes_[j]);
     }
+  }
+  for (int j = 0; j < count_; ++j) {
+    if (next) next->prefetch(next_h, kLanes * j / count_, kLanes * (j + 1) / count_);
+    const Index column = half(shift_ + j) - half(shift_);
     const IntVec tap = splat(static_cast<std::int32_t>(h % 2 * 2 + ((shift_ + j) & 1)));
     for (Index i = 0; i < image_.channels * kLanes; i += kLanes) {
-      const IntVec code = *reinterpret_cast<const IntVec*>(codes + i);
-      store(planes[j] + i, code == tap ? load(pooled + i) : Vec{});
+      const IntVec code = *reinterpret_cast<const IntVec*>(codes_[column] + i);
+      store(planes[j] + i, code == tap ? load(pooled_[column] + i) : Vec{});
     }
   }
 }
 
-void transform_input(const PlanarReader& x, Index first, Index rows, Index lines, float* v) {
+void transform_input(PlanarReader& x, Index first, Index rows, Index lines, float* v,
+                     const PlanarReader* next, Index next_first) {
   const Index channels = x.channels(), plane = channels * lines * kLanes;
   alignas(64) float pixels[kTileComponents][kPlanarChannels * kLanes];
   for (Index r = 0; r < rows; ++r, v += kLanes) {
@@ -186,7 +192,7 @@ void transform_input(const PlanarReader& x, Index first, Index rows, Index lines
       for (Index i = 0; i < kTileComponents * channels; ++i) store(v + i * lines * kLanes, Vec{});
       continue;
     }
-    x.read(first + r, pixels);
+    x.read(first + r, pixels, next, next_first + r);
     for (Index c = 0; c < channels; ++c) {
       Vec d[kTileComponents], component[kTileComponents];
 #pragma GCC unroll 6

@@ -77,18 +77,27 @@ class PlanarReader {
   Index channels() const { return image_.channels; }
   // Whether row h exists; what lies outside is zero.
   bool has(Index h) const { return h >= 0 && (winners_ ? h / 2 : h) < image_.height; }
-  // planes[j][c kLanes + lane], of a row that exists.
-  void read(Index h, float (*planes)[kPlanarChannels * kLanes]) const;
+  // planes[j][c kLanes + lane], of a row that exists. Rows are best read in order. Meanwhile row
+  // `next_h` of `next`, if any, is prefetched.
+  void read(Index h, float (*planes)[kPlanarChannels * kLanes], const PlanarReader* next = nullptr,
+            Index next_h = 0);
   ETUDE_INLINE void prefetch(Index h, Index first_tile, Index last_tile) const {
     if (!has(h)) return;
-    if (winners_ && h % 2) return;  // with the row before
-    const Index pixels = winners_ ? kTilePixels / 2 : kTilePixels;
-    prefetch_tiles(x_ + (winners_ ? h / 2 : h) * image_.row(), columns_[0], first_tile, last_tile,
-                   pixels * image_.pixel);
+    if (!winners_) {
+      prefetch_tiles(x_ + h * image_.row(), columns_[0], first_tile, last_tile,
+                     kTilePixels * image_.pixel);
+    } else if (h % 2 == 0) {  // the next row is in the same place
+      const Index row = h / 2 * image_.row(), floats = kTilePixels / 2 * image_.pixel;
+      prefetch_tiles(x_ + row, columns_[0], first_tile, last_tile, floats);
+      for (Index lane = first_tile; lane < last_tile; ++lane)
+        if (columns_[0].offset[lane] >= 0)
+          __builtin_prefetch(winners_ + row + columns_[0].offset[lane]);
+    }
   }
 
  private:
-  void read_unpooled(Index h, float (*planes)[kPlanarChannels * kLanes]) const;
+  void read_unpooled(Index h, float (*planes)[kPlanarChannels * kLanes], const PlanarReader* next,
+                     Index next_h);
 
   const float* x_;
   const std::uint8_t* winners_;
@@ -96,10 +105,17 @@ class PlanarReader {
   Index tiles_, shift_;
   int count_;
   LaneColumn columns_[kTileComponents];
+  // The pooled row that was read last, since the next row may need it too.
+  static constexpr int kPooledColumns = kTileComponents / 2 + 1;
+  Index pooled_row_ = -1;
+  alignas(64) float pooled_[kPooledColumns][kPlanarChannels * kLanes];
+  alignas(64) std::int32_t codes_[kPooledColumns][kPlanarChannels * kLanes];
 };
 
 // v[(i C + c) lines + r] = component i of the input transform of channel c in row first + r, for
-// r < rows, from a reader of kTileComponents pixels.
-void transform_input(const PlanarReader& x, Index first, Index rows, Index lines, float* v);
+// r < rows, from a reader of kTileComponents pixels. Row next_first + r of `next`, if any, is
+// prefetched.
+void transform_input(PlanarReader& x, Index first, Index rows, Index lines, float* v,
+                     const PlanarReader* next = nullptr, Index next_first = 0);
 
 }  // namespace etude::ETUDE_BACKEND
