@@ -118,6 +118,31 @@ TEST_SUITE("cases.agreement") {
   }
 }
 
+TEST_SUITE("cases.agreement") {
+  // Whole numbers, so that maxima are often shared: the fused op must choose as the three ops do.
+  TEST_CASE("convolution, ReLU and pooling in one op give the bits of the three") {
+    const Input x{"x", {5, 24, 44, 10}, Fill::tied}, w{"w", {10, 3, 3, 10}, Fill::tied};
+    const Input bias{"bias", {10}, Fill::tied};
+    Case fused, apart;
+    fused.op = apart.op = "conv2d_relu_max_pool2d";
+    fused.inputs = apart.inputs = {x, w, bias};
+    Conv2dOptions options = Conv2dOptions::square(1, 1);
+    fused.run = [=](const Tensors& in) -> Tensors {
+      return {conv2d_relu_max_pool2d(in[0], in[1], in[2], options)};
+    };
+    options.relu = true;
+    apart.run = [=](const Tensors& in) -> Tensors {
+      return {max_pool2d(conv2d(in[0], in[1], in[2], options), {})};
+    };
+    for (const Target& target : targets()) {
+      INFO(target.name);
+      const UseTarget use(target);
+      CHECK(compare_bits(run_case(fused, DType::f32, target.device),
+                         run_case(apart, DType::f32, target.device)) == "");
+    }
+  }
+}
+
 TEST_SUITE("cases.repeatability") {
   TEST_CASE("the number of threads changes no bit") {
     for (const Target& target : targets())
