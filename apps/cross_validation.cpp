@@ -32,6 +32,15 @@ Json fold_numbers(const std::string& name, const Evaluation& e) {
     json["majority"] = e.majority;
     if (e.linear) json["linear"] = e.linear->accuracy;
   }
+  if (!e.members.empty()) {
+    double mean = 0, best = e.members.front().second;
+    for (const auto& [_, worth] : e.members) {
+      mean += worth / static_cast<double>(e.members.size());
+      best = std::max(best, worth);
+    }
+    json["members' mean"] = mean;
+    json["best member"] = best;  // chosen by the held-out part itself: too good by that
+  }
   json["loss"] = e.loss;
   json["n"] = e.songs;
   return json;

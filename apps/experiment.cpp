@@ -310,9 +310,10 @@ ModelSpec make_spec(const Experiment& e, const TrainConfig& config, const data::
   if (spec.width == 0) spec.width = static_cast<int>(spec.options.width);
   if (spec.task.dynamic()) {
     const data::StepGrid grid = spec.grid();
-    spec.options.steps = grid.steps(spec.width > 0 ? spec.width : longest(e.corpus.features));
+    spec.options.steps =
+        grid.steps_of_width(spec.width > 0 ? spec.width : longest(e.corpus.features));
     spec.width = grid.frames(static_cast<int>(spec.options.steps));
-    spec.window_step = grid.steps(std::max(1, *config.window_step));
+    spec.window_step = grid.steps_of_width(*config.window_step);
     spec.options.width = spec.width;
   }
   spec.options.channels = 1;

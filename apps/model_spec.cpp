@@ -124,6 +124,9 @@ LoadedModel load_model(const std::filesystem::path& path, Device device) {
     check(fs::exists(weights) || !fs::exists(path / "fold-1"),
           "{}: holds the folds of a cross-validation; name one of them, e.g. {}", path.string(),
           (path / "fold-1").string());
+    check(fs::exists(weights) || !fs::exists(path / "ensemble.json"),
+          "{}: holds an ensemble; name one of its members (ensemble.json lists them)",
+          path.string());
     check(fs::exists(weights),
           "{}: no best.safetensors or last.safetensors in it; is it a run folder of `etude train`?",
           path.string());

@@ -21,6 +21,10 @@ struct StepGrid {
   static StepGrid of(int sample_rate, double hop) { return {step_seconds * sample_rate / hop}; }
   // The first frame of a step; of step n, also how many frames n steps have.
   int frames(int step) const { return static_cast<int>(std::lround(step * frames_per_step)); }
+  // The steps that so many frames were meant for, one at least: the inverse of frames().
+  int steps_of_width(int width) const {
+    return std::max(1, static_cast<int>(std::lround(width / frames_per_step)));
+  }
   // Whole steps in so many frames, one at least. (The epsilon: 90 steps are not 89.9999.)
   int steps(int count) const {
     return std::max(1, static_cast<int>(std::floor(count / frames_per_step + 1e-3)));

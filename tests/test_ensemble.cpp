@@ -6,6 +6,7 @@
 
 #include "apps/answers.h"
 #include "apps/ensemble.h"
+#include "apps/onnx.h"
 #include "cli_checks.h"
 
 using namespace etude;
@@ -114,6 +115,12 @@ TEST_SUITE("ensemble") {
       CHECK(answer.at("members") == 2);
       CHECK(answer.at("class") == "low");
       CHECK(answer.at("over_time").size() == 1);  // half a second
+      if (kind == "diverse") {
+        if (onnx_available())
+          check_fails({"export", run, "--onnx", folder / "x.onnx"}, 1, {"ensemble", "members"});
+        const json cv = json::parse(read_all(run + "/ensemble.json"));
+        CHECK(cv.at("members").at(1).at("what") == "twice the bands");
+      }
       if (kind == "bagging") {
         // Drawn with replacement: as many in all, some more than once.
         std::string line;

@@ -7,6 +7,7 @@
 #include "apps/usage.h"
 #include "cli_checks.h"
 #include "data/mel.h"
+#include "data/steps.h"
 
 using namespace etude;
 using namespace etude::apps;
@@ -53,6 +54,22 @@ TEST_SUITE("recipes") {
     TrainConfig images;
     images.recipe = "small";
     CHECK_THROWS_AS(chosen(images, {}, 900, recipe), UsageError);
+  }
+
+  TEST_CASE("over time, a sample is twelve seconds, and its width says so again") {
+    Recipe recipe;
+    TrainConfig config;
+    config.dataset = "deam";
+    config.task = "va-dynamic";
+    TrainConfig c = chosen(config, songs, 900, recipe);
+    fill_defaults(c, recipe.name, songs, 810);
+    const data::StepGrid grid = data::StepGrid::of(22050, 1024);
+    CHECK(grid.steps_of_width(*c.width) == 24);
+    for (int steps = 1; steps < 200; ++steps) {
+      CHECK(grid.steps_of_width(grid.frames(steps)) == steps);
+      CHECK(grid.steps(grid.frames(steps) + 1) == steps);
+    }
+    CHECK(grid.steps(969) == 90);  // of 45 s
   }
 
   TEST_CASE("the recipe for small data, number by number") {
