@@ -244,32 +244,30 @@ void on_atomic(const void* address, std::size_t bytes, const void* pc) {
 
 // ---- the sanitizers' names
 // -----------------------------------------------------------------------
+//
+// As names for the linker only: a compiler that builds this file with sanitizers declares these
+// functions itself, with types of its own.
 
-using simt::Access;
-using simt::detail::running;
+namespace simt::detail {
 
-extern "C" {
-
-void __tsan_init();
-void __tsan_init() {
-  simt::detail::make_observer = [](simt::detail::Worker& worker) {
-    return std::unique_ptr<simt::detail::Observer>(new simt::detail::Instrument(worker));
-  };
-  simt::detail::launch_finished = simt::detail::close_launch;
+void tsan_init() __asm__("__tsan_init");
+void tsan_init() {
+  make_observer = [](Worker& worker) { return std::unique_ptr<Observer>(new Instrument(worker)); };
+  launch_finished = close_launch;
 }
 
 #define SIMT_CALLBACK(name, bytes, kind)                                                         \
-  void name(void* address);                                                                      \
-  void name(void* address) {                                                                     \
+  void tsan_##name(void* address) __asm__("__tsan_" #name);                                      \
+  void tsan_##name(void* address) {                                                              \
     if (auto* const i = running()) i->access(address, bytes, kind, __builtin_return_address(0)); \
   }
-#define SIMT_CALLBACKS(bytes)                                        \
-  SIMT_CALLBACK(__tsan_read##bytes, bytes, Access::Load)             \
-  SIMT_CALLBACK(__tsan_write##bytes, bytes, Access::Store)           \
-  SIMT_CALLBACK(__tsan_unaligned_read##bytes, bytes, Access::Load)   \
-  SIMT_CALLBACK(__tsan_unaligned_write##bytes, bytes, Access::Store) \
-  SIMT_CALLBACK(__tsan_volatile_read##bytes, bytes, Access::Load)    \
-  SIMT_CALLBACK(__tsan_volatile_write##bytes, bytes, Access::Store)
+#define SIMT_CALLBACKS(bytes)                                 \
+  SIMT_CALLBACK(read##bytes, bytes, Access::Load)             \
+  SIMT_CALLBACK(write##bytes, bytes, Access::Store)           \
+  SIMT_CALLBACK(unaligned_read##bytes, bytes, Access::Load)   \
+  SIMT_CALLBACK(unaligned_write##bytes, bytes, Access::Store) \
+  SIMT_CALLBACK(volatile_read##bytes, bytes, Access::Load)    \
+  SIMT_CALLBACK(volatile_write##bytes, bytes, Access::Store)
 SIMT_CALLBACKS(1)
 SIMT_CALLBACKS(2)
 SIMT_CALLBACKS(4)
@@ -278,27 +276,27 @@ SIMT_CALLBACKS(16)
 #undef SIMT_CALLBACKS
 #undef SIMT_CALLBACK
 
-void __tsan_read_range(void* address, unsigned long bytes);
-void __tsan_read_range(void* address, unsigned long bytes) {
+void tsan_read_range(void* address, std::size_t bytes) __asm__("__tsan_read_range");
+void tsan_read_range(void* address, std::size_t bytes) {
   if (auto* const i = running())
     i->whole_or_parts(address, bytes, Access::Load, __builtin_return_address(0));
 }
-void __tsan_write_range(void* address, unsigned long bytes);
-void __tsan_write_range(void* address, unsigned long bytes) {
+void tsan_write_range(void* address, std::size_t bytes) __asm__("__tsan_write_range");
+void tsan_write_range(void* address, std::size_t bytes) {
   if (auto* const i = running())
     i->whole_or_parts(address, bytes, Access::Store, __builtin_return_address(0));
 }
-void __tsan_func_entry(void*);
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit(void*);
-void __tsan_func_exit(void*) {}
-void __tsan_vptr_update(void**, void*);
-void __tsan_vptr_update(void**, void*) {}
-void __tsan_vptr_read(void**);
-void __tsan_vptr_read(void**) {}
+void tsan_func_entry(void*) __asm__("__tsan_func_entry");
+void tsan_func_entry(void*) {}
+void tsan_func_exit(void*) __asm__("__tsan_func_exit");
+void tsan_func_exit(void*) {}
+void tsan_vptr_update(void**, void*) __asm__("__tsan_vptr_update");
+void tsan_vptr_update(void**, void*) {}
+void tsan_vptr_read(void**) __asm__("__tsan_vptr_read");
+void tsan_vptr_read(void**) {}
 
-void __sanitizer_cov_trace_pc();
-void __sanitizer_cov_trace_pc() {
+void trace_pc() __asm__("__sanitizer_cov_trace_pc");
+void trace_pc() {
   if (auto* const i = running()) i->basic_block(__builtin_return_address(0));
 }
 
@@ -312,59 +310,42 @@ struct UbsanBounds {
   std::uint32_t line, column;
   const UbsanType *array, *index;
 };
-void __ubsan_handle_out_of_bounds(const UbsanBounds* data, std::uintptr_t index);
-void __ubsan_handle_out_of_bounds(const UbsanBounds* data, std::uintptr_t index) {
+void out_of_bounds(const UbsanBounds* data,
+                   std::uintptr_t index) __asm__("__ubsan_handle_out_of_bounds");
+void out_of_bounds(const UbsanBounds* data, std::uintptr_t index) {
   const std::string message = "index " + std::to_string(static_cast<std::intptr_t>(index)) +
                               " of an array " + data->array->name;
-  const simt::detail::Site site{data->file, static_cast<int>(data->line)};
-  if (simt::detail::Worker* const worker = simt::detail::Worker::running())
-    worker->fail(simt::Defect::SharedBounds, &site, nullptr, message);
+  const Site site{data->file, static_cast<int>(data->line)};
+  if (Worker* const worker = Worker::running())
+    worker->fail(Defect::SharedBounds, &site, nullptr, message);
   std::fprintf(stderr, "simt: %s:%d: %s\n", site.file, site.line, message.c_str());
 }
 
 // The compiler's own atomics, where kernels use them (guards of static variables do).
-#define SIMT_TSAN_ATOMICS(bits)                                                                \
-  using SimtWord##bits = std::uint##bits##_t;                                                  \
-  SimtWord##bits __tsan_atomic##bits##_load(const volatile SimtWord##bits* p, int);            \
-  SimtWord##bits __tsan_atomic##bits##_load(const volatile SimtWord##bits* p, int) {           \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
-                            __builtin_return_address(0));                                      \
-    return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                               \
-  }                                                                                            \
-  void __tsan_atomic##bits##_store(volatile SimtWord##bits* p, SimtWord##bits v, int);         \
-  void __tsan_atomic##bits##_store(volatile SimtWord##bits* p, SimtWord##bits v, int) {        \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
-                            __builtin_return_address(0));                                      \
-    __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                                  \
-  }                                                                                            \
-  SimtWord##bits __tsan_atomic##bits##_exchange(volatile SimtWord##bits* p, SimtWord##bits v,  \
-                                                int);                                          \
-  SimtWord##bits __tsan_atomic##bits##_exchange(volatile SimtWord##bits* p, SimtWord##bits v,  \
-                                                int) {                                         \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
-                            __builtin_return_address(0));                                      \
-    return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST);                                        \
-  }                                                                                            \
-  SimtWord##bits __tsan_atomic##bits##_fetch_add(volatile SimtWord##bits* p, SimtWord##bits v, \
-                                                 int);                                         \
-  SimtWord##bits __tsan_atomic##bits##_fetch_add(volatile SimtWord##bits* p, SimtWord##bits v, \
-                                                 int) {                                        \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
-                            __builtin_return_address(0));                                      \
-    return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);                                         \
-  }                                                                                            \
-  int __tsan_atomic##bits##_compare_exchange_strong(                                           \
-      volatile SimtWord##bits* p, SimtWord##bits* seen, SimtWord##bits v, int, int);           \
-  int __tsan_atomic##bits##_compare_exchange_strong(                                           \
-      volatile SimtWord##bits* p, SimtWord##bits* seen, SimtWord##bits v, int, int) {          \
-    simt::detail::on_atomic(const_cast<const SimtWord##bits*>(p), bits / 8,                    \
-                            __builtin_return_address(0));                                      \
-    return __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+#define SIMT_ATOMIC(bits, result, name, expression, ...)                                   \
+  result tsan_atomic##bits##_##name(__VA_ARGS__) __asm__("__tsan_atomic" #bits "_" #name); \
+  result tsan_atomic##bits##_##name(__VA_ARGS__) {                                         \
+    on_atomic(const_cast<const Word##bits*>(p), bits / 8, __builtin_return_address(0));    \
+    return expression;                                                                     \
   }
-SIMT_TSAN_ATOMICS(8)
-SIMT_TSAN_ATOMICS(16)
-SIMT_TSAN_ATOMICS(32)
-SIMT_TSAN_ATOMICS(64)
-#undef SIMT_TSAN_ATOMICS
+#define SIMT_ATOMICS(bits)                                                                         \
+  using Word##bits = std::uint##bits##_t;                                                          \
+  SIMT_ATOMIC(bits, Word##bits, load, __atomic_load_n(p, __ATOMIC_SEQ_CST),                        \
+              const volatile Word##bits* p, int)                                                   \
+  SIMT_ATOMIC(bits, void, store, __atomic_store_n(p, v, __ATOMIC_SEQ_CST), volatile Word##bits* p, \
+              Word##bits v, int)                                                                   \
+  SIMT_ATOMIC(bits, Word##bits, exchange, __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST),             \
+              volatile Word##bits* p, Word##bits v, int)                                           \
+  SIMT_ATOMIC(bits, Word##bits, fetch_add, __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST),             \
+              volatile Word##bits* p, Word##bits v, int)                                           \
+  SIMT_ATOMIC(bits, bool, compare_exchange_strong,                                                 \
+              __atomic_compare_exchange_n(p, seen, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST),  \
+              volatile Word##bits* p, Word##bits* seen, Word##bits v, int, int)
+SIMT_ATOMICS(8)
+SIMT_ATOMICS(16)
+SIMT_ATOMICS(32)
+SIMT_ATOMICS(64)
+#undef SIMT_ATOMICS
+#undef SIMT_ATOMIC
 
-}  // extern "C"
+}  // namespace simt::detail
