@@ -141,6 +141,12 @@ void count_images(Problem& p) {
   p.unit = "images";
 }
 
+void describe_product(Problem& p) {
+  const double n = real(p.at("N"));
+  require(p, n > 0);
+  p.flops = 2 * n * n * n;
+}
+
 void count_audio(Problem& p) {
   require(p, p.at("songs") > 0 && p.at("seconds") > 0);
   p.items = real(p.at("songs") * p.at("seconds"));
@@ -207,6 +213,7 @@ const std::vector<Kernel>& kernels() {
       {{"decode"}, audio, count_audio},
       {{"features"}, audio, count_audio},
       {{"epoch"}, epoch, count_audio},
+      {{"emulated_gemm"}, {{"N", "256"}}, describe_product},
   };
   return all;
 }

@@ -1,5 +1,6 @@
 // Whole pieces of work: a training step, an inference, the audio front end, decoding, an epoch from
-// mp3. They go through the engine and the data pipeline as the program does.
+// mp3, which go through the engine and the data pipeline as the program does; and a CUDA kernel on
+// the emulator.
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "data/audio.h"
 #include "data/loader.h"
 #include "engine/ops.h"
+#include "kernels/kernels.h"
 #include "models/zoo.h"
 
 namespace etude::bench {
@@ -149,12 +151,37 @@ std::unique_ptr<Runner> audio(const Problem& p, Device device) {
   return std::make_unique<Work>([=] { epoch(*songs, *model, *optimizer, device); }, device);
 }
 
+// ---- the emulator
+// ----------------------------------------------------------------------------------
+
+// A product of N x N matrices by the CUDA back end's own kernel, on all host threads: how long one
+// waits for emulated kernels.
+std::unique_ptr<Runner> emulated_gemm([[maybe_unused]] const Problem& p) {
+#if ETUDE_HAVE_SIMT
+  constexpr Device device{DeviceKind::simt};
+  const Kernels<float>& k = simt::table();  // not the one that counts
+  const Index n = p.at("N");
+  const Conv2dShape shape{n, 1, 1, n, n, 1, 1};
+  return std::make_unique<Work>(
+      [=, &k, x = random_tensor({n, n}).to(device), w = random_tensor({n, n}).to(device),
+       y = Tensor({n, n}, DType::f32, device),
+       work = Tensor({static_cast<Index>(k.conv2d_forward_workspace(shape))}, DType::u8, device)] {
+        k.conv2d_forward({}, shape, x.data<float>(), w.data<float>(), nullptr, false,
+                         y.data<float>(), work.data<std::uint8_t>());
+      },
+      device);
+#else
+  fail("emulated_gemm: no emulator in this build (ETUDE_SIMT)");
+#endif
+}
+
 }  // namespace
 
 std::unique_ptr<Runner> make_workload(const Problem& problem, Device device) {
 #if ETUDE_BENCH_CASES
   if (problem.is("case")) return make_case(problem, device);
 #endif
+  if (problem.kernel == "emulated_gemm") return emulated_gemm(problem);
   return problem.kernel == "train_step" || problem.kernel == "inference" ? model(problem, device)
                                                                          : audio(problem, device);
 }

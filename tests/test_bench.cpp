@@ -121,8 +121,8 @@ TEST_CASE("suites: rows, quotes and errors") {
 
 TEST_CASE("suites: those of the repository can be read, and every row has a name of its own") {
   const std::vector<std::string> names = suite_names();
-  for (const char* name :
-       {"deepbench", "mel", "models", "resnet18", "resnet50", "scaling", "smoke", "tinyvgg"})
+  for (const char* name : {"deepbench", "emulator", "mel", "models", "resnet18", "resnet50",
+                           "scaling", "smoke", "tinyvgg"})
     CHECK(std::find(names.begin(), names.end(), name) != names.end());
   for (const std::string& name : names) {
     std::set<std::string> ids;

@@ -15,8 +15,11 @@
 #include <utility>
 
 namespace simt {
-// The two compilations differ in what they call a stream, so nothing inline may be shared.
-#if SIMT_EMULATED
+// The compilations differ in what they call a stream and in whom they call back, so nothing inline
+// may be shared.
+#if SIMT_COUNTING
+inline namespace counting {
+#elif SIMT_EMULATED
 inline namespace emulated {
 #else
 inline namespace device {
@@ -40,7 +43,7 @@ cudaError_t launch(const LaunchShape& shape, void (*kernel)(P...), A&&... argume
   return cudaLaunchKernelEx(&config, kernel, static_cast<P>(std::forward<A>(arguments))...);
 }
 
-}  // namespace emulated or device
+}  // namespace counting, emulated or device
 }  // namespace simt
 
 // Declares `T* name`, the block's dynamic shared memory. All uses in a kernel name the same bytes.

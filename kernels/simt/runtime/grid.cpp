@@ -223,12 +223,13 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function,
   launch.blocks = std::uint64_t{config.gridDim.x} * config.gridDim.y * config.gridDim.z;
   launch.dynamic_bytes = config.dynamicSmemBytes;
   launch.options = options();
+  launch.counting = features.counting;
   launch.arrays = arrays_to_poison(kernel);
   {
     const FaultHandler handler;
     Pool::get().run(launch, host_threads_for(launch));
   }
-  if (launch_finished) launch_finished(launch);
+  if (launch.counting && launch_finished) launch_finished(launch);
 
   std::vector<Finding> findings = launch.take_findings();
   if (const std::string red_zone = Arena::get().check_red_zones(); !red_zone.empty()) {

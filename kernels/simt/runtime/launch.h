@@ -28,6 +28,7 @@ struct Launch {
   std::size_t dynamic_bytes = 0;
   std::vector<const SharedArray*> arrays;  // poisoned before each block
   Options options;
+  bool counting = false;  // the kernel calls back for every access
 
   // Blocks are handed out by position; the permutation turns a position into a block.
   std::atomic<std::uint64_t> next{0};

@@ -89,7 +89,8 @@ void Worker::set_up(Launch& launch) {
   for (const SharedArray* array : launch.arrays)
     arrays_.emplace_back(tls + array->offset, array->bytes);
   order_ = launch.thread_order(0);
-  if (make_observer && !observer_) observer_ = make_observer(*this);
+  if (launch.counting && make_observer && !own_observer_) own_observer_ = make_observer(*this);
+  observer_ = launch.counting ? own_observer_.get() : nullptr;
   cuda::blockDim = launch.block;
   cuda::gridDim = launch.grid;
 }

@@ -119,7 +119,7 @@ class Worker {
   std::uint64_t position() const { return position_; }
   const DynamicShared& dynamic() const { return dynamic_; }
   const StackPool& stacks() const { return *stacks_; }
-  Observer* observer() const { return observer_.get(); }
+  Observer* observer() const { return observer_; }
   std::string thread_text(unsigned thread) const;
   std::string whereabouts() const;  // kernel, block, thread
   // Whether the bytes lie in shared memory of the running block.
@@ -188,7 +188,8 @@ class Worker {
   bool in_block_ = false;
   std::unique_ptr<char[]> signal_stack_;  // where the signal handler runs
   std::unique_ptr<char[]> fault_stack_;
-  std::unique_ptr<Observer> observer_;
+  std::unique_ptr<Observer> own_observer_;
+  Observer* observer_ = nullptr;  // of a kernel that calls back
 };
 
 }  // namespace simt::detail

@@ -146,16 +146,22 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void (*ke
 
 namespace simt::detail {
 
-// What the kernel's host code was compiled for: checked before it runs.
+// What the kernel's host code was compiled for: instructions, which are checked before it runs, and
+// calling back for every access.
 struct HostFeatures {
-  bool avx2, fma, avx512;
+  bool avx2, fma, avx512, counting;
 };
-#if defined(__AVX512F__)
-constexpr HostFeatures kHostFeatures{true, true, true};
-#elif defined(__AVX2__) && defined(__FMA__)
-constexpr HostFeatures kHostFeatures{true, true, false};
+#if SIMT_COUNTING
+constexpr bool kCounting = true;
 #else
-constexpr HostFeatures kHostFeatures{};
+constexpr bool kCounting = false;
+#endif
+#if defined(__AVX512F__)
+constexpr HostFeatures kHostFeatures{true, true, true, kCounting};
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr HostFeatures kHostFeatures{true, true, false, kCounting};
+#else
+constexpr HostFeatures kHostFeatures{false, false, false, kCounting};
 #endif
 
 cuda::cudaError_t launch(const cuda::cudaLaunchConfig_t& config, const void* kernel,
@@ -164,6 +170,12 @@ cuda::cudaError_t launch(const cuda::cudaLaunchConfig_t& config, const void* ker
 }  // namespace simt::detail
 
 namespace simt::cuda {
+// A program may have a kernel in both builds, and the linker keeps one of each name.
+#if SIMT_COUNTING
+inline namespace counting {
+#else
+inline namespace plain {
+#endif
 
 // Runs the kernel to its end before it returns. The arguments are converted to the kernel's
 // parameter types once; every thread gets its own copy.
@@ -186,4 +198,5 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
       &call, sizeof call, detail::kHostFeatures);
 }
 
+}  // namespace counting or plain
 }  // namespace simt::cuda
