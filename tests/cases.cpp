@@ -121,7 +121,8 @@ double epsilon(DType dtype) { return dtype == DType::f64 ? 0x1p-53 : 0x1p-24; }
 
 double tolerance(const std::string& op, DType dtype, double reduction) {
   const char* algorithm = std::getenv("ETUDE_CONV_CPU");
-  const bool winograd4 = op == "conv2d" && algorithm && std::string(algorithm) == "winograd4";
+  const bool convolution = op == "conv2d" || op == "conv2d_relu_max_pool2d";
+  const bool winograd4 = convolution && algorithm && std::string(algorithm) == "winograd4";
   const auto row = rows.find(winograd4 ? "conv2d by winograd4" : op);
   check(row != rows.end(), "tolerance: no row for op '{}'", op);
   return epsilon(dtype) * (row->second.constant + row->second.slope * std::sqrt(reduction));
