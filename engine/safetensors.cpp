@@ -277,8 +277,9 @@ void write_safetensors(const std::filesystem::path& path,
   if (!metadata.empty()) json[metadata_key] = metadata;
   std::uint64_t offset = 0;
   for (const auto& [name, tensor] : sorted) {
+    const DType dtype = tensor.dtype();
     const auto known = std::find_if(std::begin(dtype_names), std::end(dtype_names),
-                                    [&](const DTypeName& d) { return d.dtype == tensor.dtype(); });
+                                    [&](const DTypeName& d) { return d.dtype == dtype; });
     json[name] = {{"dtype", known->name},
                   {"shape", std::vector<Index>(tensor.shape().begin(), tensor.shape().end())},
                   {"data_offsets", {offset, offset + tensor.bytes()}}};

@@ -101,7 +101,8 @@ TEST_SUITE("audio") {
     const auto left = sine(440, 44100, 0.5), right = sine(1000, 44100, 0.5, 0.3);
     for (const auto& [name, format] :
          {std::pair{"x.wav", AudioFormat::wav}, std::pair{"x.flac", AudioFormat::flac}}) {
-      CAPTURE(name);
+      const auto& shown_name = name;  // clang 14 cannot capture a structured binding
+      CAPTURE(shown_name);
       save_audio(folder / name, interleave(left, right), 2, 44100, format);
       const Audio audio = load_audio(folder / name, {.strict = true});
       REQUIRE(audio.samples.size() == left.size());
@@ -157,7 +158,8 @@ TEST_SUITE("audio") {
     for (float& v : x) v = static_cast<float>(random.uniform(-0.5, 0.5));
     for (const auto& [name, format] :
          {std::pair{"x.mp3", AudioFormat::mp3}, std::pair{"x.ogg", AudioFormat::ogg}}) {
-      CAPTURE(name);
+      const auto& shown_name = name;  // clang 14 cannot capture a structured binding
+      CAPTURE(shown_name);
       save_audio(folder / name, x, 1, 44100, format);
       const Audio all = load_audio(folder / name);
       const Audio part = load_audio(folder / name, {.offset_seconds = 1.25, .max_seconds = 0.5});
@@ -178,8 +180,10 @@ TEST_SUITE("audio") {
   TEST_CASE("resampling keeps frequency and level, rejects what would alias, and rounds up") {
     for (const auto& [from, to] :
          {std::pair{44100, 22050}, {48000, 22050}, {22050, 16000}, {8000, 22050}, {22050, 44100}}) {
-      CAPTURE(from);
-      CAPTURE(to);
+      const auto& shown_from = from;  // clang 14 cannot capture a structured binding
+      CAPTURE(shown_from);
+      const auto& shown_to = to;  // clang 14 cannot capture a structured binding
+      CAPTURE(shown_to);
       const auto y = resample(sine(1000, from, 1.5), from, to);
       CHECK(y.size() ==
             static_cast<std::size_t>(std::ceil(std::lround(1.5 * from) * double(to) / from)));
@@ -260,7 +264,8 @@ TEST_SUITE("audio") {
     for (const int shift : {21, 14, 7, 0}) tag += static_cast<char>(size >> shift & 0x7f);
     for (const auto& [name, format] :
          {std::pair{"x.mp3", AudioFormat::mp3}, std::pair{"x.flac", AudioFormat::flac}}) {
-      CAPTURE(name);
+      const auto& shown_name = name;  // clang 14 cannot capture a structured binding
+      CAPTURE(shown_name);
       save_audio(folder / name, sine(440, 44100, 3), 1, 44100, format);
       const Audio plain = load_audio(folder / name);
       write_file(folder / name, tag + picture + read_file(folder / name));

@@ -185,9 +185,10 @@ TEST_SUITE("checkpoint") {
     CHECK(file.metadata == metadata);
     REQUIRE(file.tensors.size() == written.size());
     for (const auto& [name, tensor] : file.tensors) {
-      INFO(name);
+      const auto& shown_name = name;  // clang 14 cannot capture a structured binding
+      INFO(shown_name);
       const auto original = std::find_if(written.begin(), written.end(),
-                                         [&](const auto& w) { return w.first == name; });
+                                         [&](const auto& w) { return w.first == shown_name; });
       REQUIRE(original != written.end());
       CHECK(tensor.dtype() == original->second.dtype());
       CHECK(tensor.shape() == original->second.shape());
@@ -536,7 +537,8 @@ TEST_SUITE("checkpoint") {
     load_state(folder / "x", target->state(), options);
     const auto loaded = bits_of(target->state()), original = bits_of(source->state());
     for (const auto& [name, bits] : loaded) {
-      INFO(name);
+      const auto& shown_name = name;  // clang 14 cannot capture a structured binding
+      INFO(shown_name);
       CHECK(bits == (name.starts_with("fc.") ? fresh : original).at(name));
     }
     // A head that fits is loaded.

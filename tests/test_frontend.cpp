@@ -474,8 +474,10 @@ TEST_SUITE("frontend") {
                                                           {"max_frames", "-1"}}) {
       data::MelSettings wrong;
       wrong.set(field, value);
-      CAPTURE(field);
-      CAPTURE(value);
+      const auto& shown_field = field;  // clang 14 cannot capture a structured binding
+      CAPTURE(shown_field);
+      const auto& shown_value = value;  // clang 14 cannot capture a structured binding
+      CAPTURE(shown_value);
       CHECK_THROWS_WITH_AS(wrong.check_valid(), doctest::Contains(field.c_str()), Error);
     }
   }

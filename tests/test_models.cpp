@@ -113,7 +113,8 @@ TEST_SUITE("models") {
     for (const std::string& name : models::model_names()) {
       if (name == "resnet101" || name == "resnet152" || name == "wrn-28-10") continue;  // by size
       for (const auto& [h, w, c] : {std::tuple<Index, Index, Index>{28, 28, 1}, {32, 40, 3}}) {
-        INFO(name << " " << h << "x" << w << "x" << c);
+        const Shape shown{h, w, c};  // clang 14 cannot capture a structured binding
+        INFO(name << " " << to_string(shown));
         ModelOptions o = options(h, w, c, 4);
         o.dropout = 0.1;
         const auto model = make_model(name, o);
