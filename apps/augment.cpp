@@ -23,26 +23,26 @@ AugmentDraw::Span random_span(int length, double share, Generator& random) {
   return {begin, begin + n};
 }
 
-// Every band's numbers from where its frequency lay before it was moved by `semitones`.
-void shift_pitch(double semitones, const std::vector<double>& hz, float* x, int width) {
+// Between which bands each band's numbers lay before its frequency was moved by `semitones`; beyond
+// the ends, the end itself.
+std::vector<float> shifted_bands(double semitones, const std::vector<double>& hz) {
   const double ratio = std::exp2(semitones / 12);
-  const int height = static_cast<int>(hz.size());
-  const std::vector<float> before(x, x + static_cast<std::size_t>(height) * width);
+  const auto height = static_cast<int>(hz.size());
+  std::vector<float> at(hz.size(), 0.0f);
+  if (height < 2) return at;
   for (int band = 0; band < height; ++band) {
     const double from = hz[band] / ratio;
     const auto above = std::upper_bound(hz.begin(), hz.end(), from);
-    const int high = std::clamp(static_cast<int>(above - hz.begin()), 1, std::max(1, height - 1));
-    const int low = high - 1;
-    if (high >= height) return;  // one band alone has no neighbours
-    // Beyond the ends, the end itself.
-    const auto share =
-        static_cast<float>(std::clamp((from - hz[low]) / (hz[high] - hz[low]), 0.0, 1.0));
-    const float* a = before.data() + static_cast<std::size_t>(low) * width;
-    const float* b = before.data() + static_cast<std::size_t>(high) * width;
-    float* to = x + static_cast<std::size_t>(band) * width;
-    for (int frame = 0; frame < width; ++frame)
-      to[frame] = a[frame] + share * (b[frame] - a[frame]);
+    const int high = std::clamp(static_cast<int>(above - hz.begin()), 1, height - 1);
+    const double share = (from - hz[high - 1]) / (hz[high] - hz[high - 1]);
+    at[band] = static_cast<float>(high - 1 + std::clamp(share, 0.0, 1.0));
   }
+  return at;
+}
+
+// Two masks at most.
+void set_masks(const std::vector<AugmentDraw::Span>& drawn, AugmentSample::Span (&masks)[2]) {
+  for (std::size_t i = 0; i < drawn.size(); ++i) masks[i] = {drawn[i].begin, drawn[i].end};
 }
 
 }  // namespace
@@ -103,22 +103,16 @@ AugmentDraw Augmenter::draw(int height, int width, const Generator& random) cons
   return d;
 }
 
-void Augmenter::apply(const AugmentDraw& d, float* x, int height, int width) const {
-  if (d.semitones != 0) shift_pitch(d.semitones, band_hz_, x, width);
-  Generator noise = d.noise_stream;
-  for (int band = 0; band < height; ++band) {
-    const double position = height > 1 ? 2.0 * band / (height - 1) - 1 : 0;
-    const auto shift = static_cast<float>(d.gain + d.tilt * position);
-    float* row = x + static_cast<std::size_t>(band) * width;
-    for (int frame = 0; frame < width; ++frame) row[frame] += shift;
-    if (d.noise > 0)
-      for (int frame = 0; frame < width; ++frame)
-        row[frame] += static_cast<float>(d.noise * noise.normal());
-    for (const auto& mask : d.frames) std::fill(row + mask.begin, row + mask.end, 0.0f);
-  }
-  for (const auto& mask : d.bands)
-    std::fill(x + static_cast<std::size_t>(mask.begin) * width,
-              x + static_cast<std::size_t>(mask.end) * width, 0.0f);
+data::SampleAugmentation Augmenter::parameters(const AugmentDraw& d) const {
+  data::SampleAugmentation p;
+  p.values.gain = static_cast<float>(d.gain);
+  p.values.tilt = static_cast<float>(d.tilt);
+  p.values.noise = static_cast<float>(d.noise);
+  p.values.noise_stream = d.noise_stream.state();
+  set_masks(d.bands, p.values.bands);
+  set_masks(d.frames, p.values.frames);
+  if (d.semitones != 0) p.band_at = shifted_bands(d.semitones, band_hz_);
+  return p;
 }
 
 void Augmenter::install(data::LoaderOptions& options) const {
@@ -130,8 +124,8 @@ void Augmenter::install(data::LoaderOptions& options) const {
   });
   options.augment = nullptr;
   if (any)
-    options.augment = [self = *this](float* x, int height, int width, Generator& random) {
-      self.apply(self.draw(height, width, random), x, height, width);
+    options.augment = [self = *this](int height, int width, Generator& random) {
+      return self.parameters(self.draw(height, width, random));
     };
 }
 

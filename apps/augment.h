@@ -2,7 +2,8 @@
 //
 // On mel spectrograms in standardised units, drawn anew for every sample from its own stream (seed,
 // epoch, item). Each has a name for --augment, and draws from a stream of its own, so that
-// switching one on or off leaves the others' draws as they are.
+// switching one on or off leaves the others' draws as they are. Here they are drawn; they are done
+// to a whole batch at once, on the device that trains, by augment() of engine/ops.h.
 //
 //   crop            a stretch from anywhere in the song; without it, the middle
 //   gain            a level + N(0, 0.15)
@@ -52,8 +53,8 @@ class Augmenter {
 
   bool has(const std::string& name) const { return names_.count(name) > 0; }
   AugmentDraw draw(int height, int width, const Generator& random) const;
-  // x [height, width] in place.
-  void apply(const AugmentDraw& draw, float* x, int height, int width) const;
+  // The same as the loader wants it.
+  data::SampleAugmentation parameters(const AugmentDraw& draw) const;
 
   // Sets what the loader does itself (crop, tempo, mixup) and the function for the rest.
   void install(data::LoaderOptions& options) const;

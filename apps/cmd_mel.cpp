@@ -39,8 +39,8 @@ struct Picture {
 
 // --augment: what training does to a sample, in units of the file's own deviation by band (training
 // takes the training part's), and back. Returns what was drawn.
-std::string augment(const Options& options, const data::MelSettings& settings, Picture& picture,
-                    const Picture& other) {
+std::string augment(const Options& options, const data::MelSettings& settings, Device device,
+                    Picture& picture, const Picture& other) {
   const Augmenter augmenter(parse_augment(options.augment), settings);
   check_usage(!augmenter.has("mixup") || !options.mix.empty(),
               "mel --augment: mixup needs a second file: --mix FILE");
@@ -63,6 +63,7 @@ std::string augment(const Options& options, const data::MelSettings& settings, P
   loader_options.batch_size = static_cast<int>(items.size());
   loader_options.training = true;
   loader_options.seed = static_cast<std::uint64_t>(options.seed);
+  loader_options.device = device;
   augmenter.install(loader_options);
   const double three_seconds = 3.0 * settings.sample_rate / static_cast<double>(settings.hop);
   loader_options.width =
@@ -70,10 +71,10 @@ std::string augment(const Options& options, const data::MelSettings& settings, P
                             : picture.frames;
   std::vector<std::string> draws;  // by row of the batch
   if (loader_options.augment) {
-    loader_options.augment = [&](float* x, int height, int width, Generator& random) {
+    loader_options.augment = [&](int height, int width, Generator& random) {
       const AugmentDraw draw = augmenter.draw(height, width, random);
       draws.push_back(describe(draw));
-      augmenter.apply(draw, x, height, width);
+      return augmenter.parameters(draw);
     };
   }
   data::Loader loader(dataset, features, statistics,
@@ -116,7 +117,8 @@ int mel(const Options& options) {
   check_usage(out.empty() || out.extension() == ".npy" || out.extension() == ".png",
               "mel --out {}: expected a name that ends in .npy or .png", options.out);
   const data::MelSettings settings = resolve_mel(options.config, {});
-  const data::MelFrontEnd front_end(settings, choose_device(options.device));
+  const Device device = choose_device(options.device);
+  const data::MelFrontEnd front_end(settings, device);
   for (const auto& text : front_end.warnings()) note("warning: " + text);
   double seconds = 0;
   Picture picture = picture_of(options.file, options, front_end, &seconds);
@@ -124,7 +126,7 @@ int mel(const Options& options) {
   if (!options.augment.empty()) {
     Picture other;
     if (!options.mix.empty()) other = picture_of(options.mix, options, front_end);
-    drawn = augment(options, settings, picture, other);
+    drawn = augment(options, settings, device, picture, other);
   }
   const std::vector<float>& values = picture.values;
   const auto [low, high] = std::minmax_element(values.begin(), values.end());

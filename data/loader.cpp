@@ -5,6 +5,7 @@
 #include <future>
 #include <utility>
 
+#include "engine/device.h"
 #include "engine/transfer.h"
 
 namespace etude::data {
@@ -21,6 +22,8 @@ struct Sample {
 // A batch on its way to the device.
 struct Coming {
   Upload x, labels, targets, mask, other_labels;
+  AugmentationUpload augmentation;  // of x
+  Tensor augmented;                 // where that is done already
   double mix = 1;
   int annotated = 0;
   std::vector<int> items, starts;
@@ -223,61 +226,72 @@ struct Loader::Impl {
     return options.training && options.drop_last ? samples() / size : (samples() + size - 1) / size;
   }
 
-  // Standardises the window into out [height, width].
-  void cut(const Sample& window, float* out) const {
+  bool augments() const {
+    return options.training && (options.augment || options.tempo > 0 || options.mixup > 0);
+  }
+
+  // Standardises the window into out [height, out_width], padded at its end.
+  void cut(const Sample& window, float* out, int out_width) const {
     const Features& item = features.items[window.item];
-    if (window.frames != width) return cut_stretched(window, out);
-    const int filled = std::clamp(item.frames() - window.start, 0, width);
+    const int filled = std::clamp(item.frames() - window.start, 0, window.frames);
     const auto pad = static_cast<float>(options.pad_value);
     for (int band = 0; band < height; ++band) {
       const float* from = item.values.data() + std::size_t(band) * item.width + window.start;
-      float* to = out + std::size_t(band) * width;
+      float* to = out + std::size_t(band) * out_width;
       const float m = mean[band], f = factor[band];
       for (int frame = 0; frame < filled; ++frame) to[frame] = (from[frame] - m) * f;
-      std::fill(to + filled, to + width, pad);
+      std::fill(to + filled, to + out_width, pad);
     }
   }
 
-  // The same from another number of frames, by linear interpolation. Where the song is shorter than
-  // those, its last part is padding, as long as its share of them.
-  void cut_stretched(const Sample& window, float* out) const {
+  // Where the frames of a sample come from in the window that was cut for it, which has another
+  // number of them where its tempo changes. Where the song is shorter than the window, the last
+  // part is padding (-1), as long as its share.
+  std::vector<float> frame_positions(const Sample& window) const {
     const Features& item = features.items[window.item];
     const int there = std::clamp(item.frames() - window.start, 1, window.frames);
     // The first and the last frame stay the first and the last.
     const double step = width > 1 ? (window.frames - 1.0) / (width - 1) : 1;
     const int filled =
         step > 0 ? std::min(width, static_cast<int>((there - 1) / step + 1e-9) + 1) : width;
-    for (int band = 0; band < height; ++band) {
-      const float* from = item.values.data() + std::size_t(band) * item.width + window.start;
-      float* to = out + std::size_t(band) * width;
-      for (int frame = 0; frame < filled; ++frame) {
-        const double at = std::min(frame * step, static_cast<double>(there - 1));
-        const int low = static_cast<int>(at), high = std::min(low + 1, there - 1);
-        const float value = from[low] + static_cast<float>(at - low) * (from[high] - from[low]);
-        to[frame] = (value - mean[band]) * factor[band];
-      }
-      std::fill(to + filled, to + width, static_cast<float>(options.pad_value));
-    }
+    std::vector<float> at(width, -1.0f);
+    for (int frame = 0; frame < filled; ++frame)
+      at[frame] = static_cast<float>(std::min(frame * step, there - 1.0));
+    return at;
   }
 
-  // Each sample with the one after it, the last with the first.
-  void mix_up(Tensor& x, Tensor& labels, Tensor& targets, int index, Coming& batch) const {
-    const auto n = static_cast<int>(batch.items.size());
-    batch.mix = draw_mix(options.mixup, random.fork(~static_cast<std::uint64_t>(index)));
-    const auto own = static_cast<float>(batch.mix);
-    const auto blend = [&](Tensor& tensor) {
-      if (!tensor.defined()) return;
-      const auto size = static_cast<std::size_t>(tensor.size() / n);
-      float* data = tensor.data<float>();
-      const std::vector<float> before(data, data + tensor.size());
-      for (int k = 0; k < n; ++k) {
-        const float* other = before.data() + size * ((k + 1) % n);
-        for (std::size_t i = 0; i < size; ++i)
-          data[size * k + i] = own * before[size * k + i] + (1 - own) * other[i];
+  // Draws what is done to the n samples from `first` on.
+  AugmentationUpload draw_augmentation(int first, int n, double mix) const {
+    std::vector<SampleAugmentation> samples(n);
+    for (int k = 0; k < n; ++k) {
+      const Sample& window = windows[first + k];
+      if (options.augment) {
+        // The crop used the stream itself.
+        Generator own = sample_stream(window.item, window.copy).fork(0);
+        samples[k] = options.augment(height, width, own);
       }
-    };
-    blend(x);
-    blend(targets);
+      if (options.tempo > 0) samples[k].frame_at = frame_positions(window);
+      // Each with the one after it, the last with the first.
+      if (options.mixup > 0) {
+        samples[k].values.mix = static_cast<float>(mix);
+        samples[k].values.partner = (k + 1) % n;
+      }
+    }
+    return {samples, height, width, options.device};
+  }
+
+  // What is known of the samples, mixed as x will be.
+  void mix_answers(const Tensor& labels, const Tensor& targets, Coming& batch) const {
+    const auto n = static_cast<int>(batch.items.size());
+    if (targets.defined()) {
+      const auto own = static_cast<float>(batch.mix);
+      const std::vector<float> before = targets.to_vector<float>();
+      const std::size_t size = before.size() / n;
+      for (int k = 0; k < n; ++k)
+        for (std::size_t i = 0; i < size; ++i)
+          targets.data<float>()[size * k + i] =
+              own * before[size * k + i] + (1 - own) * before[size * ((k + 1) % n) + i];
+    }
     if (!labels.defined()) return;
     Tensor other = Tensor::host_for(options.device, {n}, DType::i64);
     for (int k = 0; k < n; ++k)
@@ -288,18 +302,14 @@ struct Loader::Impl {
   Coming make(int index) const {
     const int first = index * options.batch_size;
     const int n = std::min(options.batch_size, samples() - first);
-    Tensor x = Tensor::host_for(options.device, {n, height, width, 1});
+    int cut_width = 0;
+    for (int k = 0; k < n; ++k) cut_width = std::max(cut_width, windows[first + k].frames);
+    Tensor x = Tensor::host_for(options.device, {n, height, cut_width, 1});
     Tensor labels, targets, mask;
     Coming batch;
     for (int k = 0; k < n; ++k) {
       const Sample& window = windows[first + k];
-      float* sample = x.data<float>() + std::size_t(k) * height * width;
-      cut(window, sample);
-      if (options.training && options.augment) {
-        Generator own =
-            sample_stream(window.item, window.copy).fork(0);  // the crop used the stream itself
-        options.augment(sample, height, width, own);
-      }
+      cut(window, x.data<float>() + std::size_t(k) * height * cut_width, cut_width);
       batch.items.push_back(window.item);
       if (task.dynamic()) batch.starts.push_back(window.step);
     }
@@ -324,11 +334,17 @@ struct Loader::Impl {
         targets.data<float>()[2 * k + 1] = static_cast<float>(affect.arousal);
       }
     }
-    if (options.training && options.mixup > 0) mix_up(x, labels, targets, index, batch);
     batch.x = Upload(std::move(x), options.device);
+    if (options.training && options.mixup > 0) {
+      batch.mix = draw_mix(options.mixup, random.fork(~static_cast<std::uint64_t>(index)));
+      mix_answers(labels, targets, batch);
+    }
+    if (augments()) batch.augmentation = draw_augmentation(first, n, batch.mix);
     batch.labels = Upload(std::move(labels), options.device);
     batch.targets = Upload(std::move(targets), options.device);
     batch.mask = Upload(std::move(mask), options.device);
+    if (augments() && shares_host_memory(options.device))
+      batch.augmented = batch.augmentation(batch.x.tensor(), options.pad_value);
     return batch;
   }
 
@@ -353,7 +369,10 @@ struct Loader::Impl {
 
   void make_ahead() {
     if (at < batches())
-      ahead = std::async(std::launch::async, [this, index = at] { return make(index); });
+      ahead = std::async(std::launch::async, [this, index = at] {
+        set_num_threads(1);  // of this thread: the others work on the batch before
+        return make(index);
+      });
   }
 
   void start(int epoch) {
@@ -373,7 +392,12 @@ struct Loader::Impl {
     given = ahead.get();
     ++at;
     make_ahead();
-    batch = {given.x.tensor(),
+    Tensor x = given.augmented;
+    if (!x.defined()) {
+      x = given.x.tensor();
+      if (augments()) x = given.augmentation(x, options.pad_value);
+    }
+    batch = {x,
              given.labels.tensor(),
              given.targets.tensor(),
              given.mask.tensor(),

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/augmentation.h"
 #include "data/dataset.h"
 #include "data/mel.h"
 #include "data/split.h"
@@ -75,9 +76,9 @@ struct Batch {
   std::vector<int> starts;  // over time: the step each sample begins with
 };
 
-// Changes one training sample, [height, width] in standardised units, in place, with draws from
-// `random`, which is the sample's own (seed, epoch, item).
-using Augment = std::function<void(float* x, int height, int width, Generator& random)>;
+// What is done to one training sample, but its tempo and its partner, which are the loader's
+// business. Drawn from `random`, which is the sample's own (seed, epoch, item).
+using Augment = std::function<SampleAugmentation(int height, int width, Generator& random)>;
 
 struct LoaderOptions {
   int batch_size = 32;
@@ -105,7 +106,9 @@ struct LoaderOptions {
 
 // Batches for one epoch; the same seed, epoch and options give the same batches, whatever came
 // before: a run resumes exactly at the start of an epoch. One batch is made ahead in a thread, in
-// pinned memory, and copied to the device while the batch before is worked on.
+// pinned memory, and copied to the device while the batch before is worked on. Samples are
+// cut on the host, and augmented, stretched and mixed there where the device is the CPU, else on
+// the device, behind the copy; what is done to them is drawn on the host, the same for all.
 //
 // training: every item once an epoch, in an order drawn from (seed, epoch), one crop of `width`
 // frames each at a start drawn from (seed, epoch, item) and uniform over its valid frames.

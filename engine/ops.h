@@ -132,4 +132,15 @@ void standardize_clip(const Tensor& y, const Tensor& frames_valid = {}, double e
 void standardize_band(const Tensor& y, const Tensor& mean, const Tensor& inv_std,
                       const Tensor& frames_valid = {});
 
+// What training does to a batch of spectrograms, in one pass, drawn beforehand: resampling, level,
+// noise, masks, mixing (kernels/reference/augment.cpp has the formula, shapes.h the parameters).
+// x [N, bands, source frames, 1] -> [N, bands, frames, 1].
+struct Augmentation {
+  Tensor samples;   // u8 [N, sizeof(AugmentSample)]; partners are samples of the batch
+  Tensor band_at;   // f32 [N, bands]: where each band comes from, 0 to bands - 1; undefined: itself
+  Tensor frame_at;  // f32 [N, frames]: the same in time, 0 to source frames - 1, or -1: padding
+  double pad = 0;
+};
+Tensor augment(const Tensor& x, const Augmentation& augmentation);
+
 }  // namespace etude

@@ -65,6 +65,15 @@ StandardizeShape standardize_shape(const char* op, const Tensor& y, const Tensor
   return {y.dim(0), y.dim(1), y.dim(2), eps};
 }
 
+void check_positions(const Tensor& x, const Tensor& at, const char* of, Index length) {
+  if (!at.defined()) return;
+  check(at.dtype() == DType::f32 && at.rank() == 2 && at.dim(0) == x.dim(0) &&
+            (length < 0 || at.dim(1) == length) && at.device() == x.device(),
+        "augment: expected positions of {} [{}, {}] on {}, got {} {} on {}", of, x.dim(0),
+        length < 0 ? "frames" : std::to_string(length), to_string(x.device()),
+        to_string(at.dtype()), to_string(at.shape()), to_string(at.device()));
+}
+
 }  // namespace
 
 Tensor stft(const Tensor& audio, const Tensor& window, const StftOptions& options) {
@@ -133,6 +142,30 @@ void standardize_band(const Tensor& y, const Tensor& mean, const Tensor& inv_std
     k.standardize_band(current_stream(y.device()), p, data_or_null<std::int64_t>(frames_valid),
                        mean.data<T>(), inv_std.data<T>(), y.data<T>());
   });
+}
+
+Tensor augment(const Tensor& x, const Augmentation& a) {
+  check(x.rank() == 4 && x.dim(3) == 1,
+        "augment: expected spectrograms [N, bands, frames, 1], got {}", to_string(x.shape()));
+  check(a.samples.defined() && a.samples.dtype() == DType::u8 &&
+            a.samples.bytes() == static_cast<std::size_t>(x.dim(0)) * sizeof(AugmentSample) &&
+            a.samples.device() == x.device(),
+        "augment: expected u8 samples [{}, {}] on {}, got {} {} on {}", x.dim(0),
+        sizeof(AugmentSample), to_string(x.device()), to_string(a.samples.dtype()),
+        to_string(a.samples.shape()), to_string(a.samples.device()));
+  check_positions(x, a.band_at, "bands", x.dim(1));
+  check_positions(x, a.frame_at, "frames", -1);
+  const AugmentShape p{x.dim(0), x.dim(1), x.dim(2),
+                       a.frame_at.defined() ? a.frame_at.dim(1) : x.dim(2), a.pad};
+  check(p.source_frames > 0 || p.frames == 0, "augment: {} has no frames", to_string(x.shape()));
+  const Tensor y = empty_like(x, {p.n, p.bands, p.frames, 1});
+  dispatch("augment", x, [&]<class T>(const Kernels<T>& k) {
+    k.augment(current_stream(x.device()), p,
+              reinterpret_cast<const AugmentSample*>(a.samples.data<std::uint8_t>()),
+              data_or_null<float>(a.band_at), data_or_null<float>(a.frame_at), x.data<T>(),
+              y.data<T>());
+  });
+  return y;
 }
 
 }  // namespace etude

@@ -135,6 +135,27 @@ struct PhiloxState {
   std::uint64_t offset = 0;
 };
 
+// ---- augmentation ------------------------------------------------------------------------------
+
+// Spectrograms x [n, bands, source_frames] -> y [n, bands, frames].
+struct AugmentShape {
+  Index n, bands, source_frames, frames;
+  double pad = 0;  // the frames that come from nowhere
+};
+
+// What is done to one of them; as it stands, nothing.
+struct AugmentSample {
+  struct Span {
+    std::int32_t begin = 0, end = 0;
+  };
+  PhiloxState noise_stream;
+  float noise = 0;            // deviation
+  float gain = 0, tilt = 0;   // what is added to all bands; and from -tilt to tilt over the bands
+  float mix = 1;              // y = mix own + (1 - mix) partner
+  std::int32_t partner = -1;  // a sample of the same batch; -1: none
+  Span bands[2], frames[2];   // set to 0
+};
+
 // ---- optimisers --------------------------------------------------------------------------------
 
 // A list of tensors worked on by one multi-tensor kernel. The arrays are host memory, the pointers

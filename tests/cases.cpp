@@ -109,6 +109,7 @@ const std::map<std::string, Row> rows = {
     {"mel_spectrogram_db", {64, 4}},
     {"top_db", {2, 0}},
     {"standardize", {16, 2}},
+    {"augment", {12, 0}},  // interpolation twice, level, noise and mixing: a rounding each step
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Cases of the audio front end.
 #include <cmath>
+#include <cstring>
 
 #include "tests/cases.h"
 
@@ -133,6 +134,79 @@ Case standardize_case(const StandardizeShape& p, bool per_band, bool padded) {
   return c;
 }
 
+// What an augmentation has of all that there is.
+struct AugmentParts {
+  bool noise = false, masks = false, bands = false, stretched = false, mixed = false;
+};
+
+// Every sample with numbers of its own; every third without noise or partner.
+Augmentation draw_augmentation(const AugmentShape& p, const AugmentParts& parts, Device device) {
+  Generator random(static_cast<std::uint64_t>(p.n * p.bands * p.frames));
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(p.n) * sizeof(AugmentSample));
+  std::vector<float> band_at, frame_at;
+  const auto span = [&](Index length) -> AugmentSample::Span {
+    const Index begin = random.below(length);
+    return {static_cast<std::int32_t>(begin),
+            static_cast<std::int32_t>(begin + random.below(length - begin + 1) / 2)};
+  };
+  for (Index k = 0; k < p.n; ++k) {
+    AugmentSample sample;
+    sample.gain = static_cast<float>(random.normal());
+    sample.tilt = static_cast<float>(random.normal());
+    if (parts.noise && k % 3 != 2) sample.noise = static_cast<float>(random.uniform(0.1, 0.5));
+    // The second sample's counters cross 2^32.
+    sample.noise_stream = {random.bits(), k == 1 ? 0xfffffffeu : random.bits() % 1000};
+    if (parts.masks)
+      for (int i = 0; i < 2; ++i) {
+        sample.bands[i] = span(p.bands);
+        sample.frames[i] = span(p.frames);
+      }
+    if (parts.mixed && k % 3 != 1) {
+      sample.mix = static_cast<float>(random.uniform(0.5, 1));
+      sample.partner = static_cast<std::int32_t>((k + 1) % p.n);
+    }
+    std::memcpy(bytes.data() + sizeof sample * static_cast<std::size_t>(k), &sample, sizeof sample);
+    for (Index b = 0; b < p.bands; ++b)
+      band_at.push_back(static_cast<float>(random.uniform() * static_cast<double>(p.bands - 1)));
+    // The last frames of some samples are padding; the very last frame of x is read, too.
+    const Index padding = k % 2 == 0 ? 0 : p.frames / 4;
+    const double step = static_cast<double>(p.source_frames - 1) /
+                        static_cast<double>(p.frames > 1 ? p.frames - 1 : 1);
+    for (Index f = 0; f < p.frames; ++f)
+      frame_at.push_back(
+          f >= p.frames - padding ? -1 : static_cast<float>(step * static_cast<double>(f)));
+  }
+  Augmentation a;
+  a.samples = Tensor::from(bytes, {p.n, static_cast<Index>(sizeof(AugmentSample))}, device);
+  if (parts.bands) a.band_at = Tensor::from(band_at, {p.n, p.bands}, device);
+  if (parts.stretched) a.frame_at = Tensor::from(frame_at, {p.n, p.frames}, device);
+  a.pad = p.pad;
+  return a;
+}
+
+Case augment_case(const AugmentShape& p, const AugmentParts& parts) {
+  Case c;
+  c.op = "augment";
+  c.label = fmt::format("{}x{}x{}", p.n, p.bands, p.frames);
+  if (parts.stretched) c.label += fmt::format(" of {}", p.source_frames);
+  for (const auto& [has, what] : {std::pair{parts.noise, " noise"},
+                                  {parts.masks, " masks"},
+                                  {parts.bands, " bands moved"},
+                                  {parts.mixed, " mixed"}})
+    if (has) c.label += what;
+  c.kernels = {"augment"};
+  c.inputs = {{"x", {p.n, p.bands, p.source_frames, 1}, Fill::normal, 0, 1, false}};
+  c.run = [=](const Tensors& in) -> Tensors {
+    return {augment(in[0], draw_augmentation(p, parts, in[0].device()))};
+  };
+  const auto in = static_cast<double>(p.n * p.bands * p.source_frames);
+  const auto out = static_cast<double>(p.n * p.bands * p.frames);
+  c.forward = {out * (2 + (parts.noise ? 35 : 0) + (parts.bands ? 9 : 0) +
+                      (parts.stretched ? 3 : 0) + (parts.mixed ? 3 : 0)),
+               4 * (in + out)};
+  return c;
+}
+
 }  // namespace
 
 std::vector<Case> frontend_cases() {
@@ -181,6 +255,17 @@ std::vector<Case> frontend_cases() {
       cases.push_back(standardize_case({3, 17, 33}, per_band, padded));
       cases.push_back(standardize_case({2, 128, 300}, per_band, padded));
     }
+  const AugmentParts all_of_them{true, true, true, true, true};
+  for (const AugmentShape& p : {AugmentShape{1, 1, 1, 1}, AugmentShape{3, 7, 13, 11, -0.5},
+                                AugmentShape{5, 64, 75, 64}, AugmentShape{2, 3, 601, 515, 2}}) {
+    const AugmentShape plain{p.n, p.bands, p.frames, p.frames};
+    cases.push_back(augment_case(plain, {}));
+    cases.push_back(augment_case(plain, {.noise = true}));
+    cases.push_back(augment_case(plain, {.masks = true, .mixed = true}));
+    cases.push_back(augment_case(plain, {.bands = true}));
+    cases.push_back(augment_case(p, {.stretched = true}));
+    cases.push_back(augment_case(p, all_of_them));
+  }
   return cases;
 }
 

@@ -15,6 +15,7 @@
 #include "apps/train_config.h"
 #include "apps/usage.h"
 #include "cli_runner.h"
+#include "data/augmentation.h"
 #include "temporary_folder.h"
 #include "xml_fault.h"
 
@@ -189,6 +190,14 @@ TEST_SUITE("apps") {
 }
 
 TEST_SUITE("augment") {
+  // What the program does to a sample x [height, width].
+  void apply(const Augmenter& augmenter, const AugmentDraw& draw, std::vector<float>& x, int height,
+             int width) {
+    const data::AugmentationUpload augmentation({augmenter.parameters(draw)}, height, width,
+                                                cpu_device);
+    x = augmentation(Tensor::from(x, {1, height, width, 1}, cpu_device), 0).to_vector<float>();
+  }
+
   TEST_CASE("draws follow the generator, masks stay small, numbers stay near") {
     constexpr int height = 20, width = 40;
     const Augmenter augmenter(parse_augment("mel"), data::mel_preset("mer"));
@@ -197,8 +206,8 @@ TEST_SUITE("augment") {
     for (std::uint64_t sample = 0; sample < 200; ++sample) {
       std::vector<float> x(height * width, 1.0f), again = x;
       const Generator random(7 + sample);
-      augmenter.apply(augmenter.draw(height, width, random), x.data(), height, width);
-      augmenter.apply(augmenter.draw(height, width, random), again.data(), height, width);
+      apply(augmenter, augmenter.draw(height, width, random), x, height, width);
+      apply(augmenter, augmenter.draw(height, width, random), again, height, width);
       CHECK(x == again);
       int masked = 0;
       for (float value : x) {
@@ -257,7 +266,7 @@ TEST_SUITE("augment") {
           x[band * width + f] = static_cast<float>(std::max(0.0, 5.0 - std::abs(band - peak)));
       AugmentDraw draw;
       draw.semitones = semitones;
-      augmenter.apply(draw, x.data(), 64, width);
+      apply(augmenter, draw, x, 64, width);
       double centre = 0, total = 0;
       for (int band = 0; band < 64; ++band) {
         centre += x[band * width] * std::log(hz[band]);
@@ -270,13 +279,73 @@ TEST_SUITE("augment") {
   }
 
   TEST_CASE("one band and one frame are not too small") {
-    float x = 1;
+    std::vector<float> x{1};
     data::MelSettings mel = data::mel_preset("mer");
     mel.n_mels = 1;
     const Augmenter augmenter(parse_augment("all"), mel);
     for (std::uint64_t i = 0; i < 50; ++i)
-      augmenter.apply(augmenter.draw(1, 1, Generator(i)), &x, 1, 1);
-    CHECK(std::isfinite(x));
+      apply(augmenter, augmenter.draw(1, 1, Generator(i)), x, 1, 1);
+    CHECK(std::isfinite(x[0]));
+  }
+
+  // The same draws, done by another back end's kernel behind an asynchronous copy.
+  TEST_CASE("batches are the same on every device") {
+    data::Dataset dataset;
+    data::FeatureSet features;
+    std::vector<int> items;
+    const data::MelSettings mel = data::mel_preset("mer");
+    Generator random(3);
+    for (int i = 0; i < 11; ++i) {
+      data::Item item;
+      item.id = fmt::format("song/{}", i);
+      item.affect = data::Affect{0.08 * i, 0.9 - 0.05 * i};
+      dataset.items.push_back(item);
+      data::Features one{64, 20 + 7 * i, {}, 0};  // some are shorter than a sample
+      for (int k = 0; k < one.height * one.width; ++k)
+        one.values.push_back(static_cast<float>(random.normal()));
+      features.items.push_back(one);
+      items.push_back(i);
+    }
+    const data::Task task =
+        data::make_task(data::TaskKind::quadrants, data::Cuts::scale, dataset, items);
+    for (const char* names : {"mel", "all", "mixup", "tempo", "noise,pitch"}) {
+      data::LoaderOptions options;
+      options.batch_size = 4;
+      options.width = 43;
+      options.training = true;
+      options.seed = 8;
+      Augmenter(parse_augment(names), mel).install(options);
+      const auto epoch = [&](Device device) {
+        options.device = device;
+        data::Loader loader(dataset, features, data::fit_band_statistics(features, items), task,
+                            items, options);
+        std::vector<data::Batch> batches;
+        loader.start_epoch(1);
+        for (data::Batch batch; loader.next(batch);) {
+          CHECK(batch.x.device() == device);
+          CHECK(batch.x.shape() == Shape{static_cast<Index>(batch.items.size()), 64, 43, 1});
+          batches.push_back(batch);
+        }
+        return batches;
+      };
+      const std::vector<data::Batch> expected = epoch(cpu_device);
+      REQUIRE(expected.size() == 3);
+      for (const Device device : available_devices()) {
+        INFO(names << " on " << to_string(device));
+        const std::vector<data::Batch> got = epoch(device);
+        REQUIRE(got.size() == expected.size());
+        double most = 0;
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          CHECK(got[i].items == expected[i].items);
+          CHECK(got[i].mix == expected[i].mix);
+          CHECK(got[i].targets.to_vector<float>() == expected[i].targets.to_vector<float>());
+          const auto x = got[i].x.to_vector<float>(), y = expected[i].x.to_vector<float>();
+          for (std::size_t k = 0; k < x.size(); ++k)
+            most = std::max(most, std::abs(static_cast<double>(x[k]) - static_cast<double>(y[k])));
+        }
+        CHECK(most < 1e-5);
+      }
+    }
   }
 }
 

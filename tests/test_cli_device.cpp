@@ -214,4 +214,45 @@ TEST_SUITE("cli.device") {
     CAPTURE(predict.err);
     CHECK(predict.code == 0);
   }
+
+  // The same draws on both, done by the back end's own kernel.
+  TEST_CASE("augmentation on the emulator is that of the CPU") {
+    if (!available("simt")) return;
+    const With guard("SIMT_GUARD_HOST", "1");
+    const TemporaryFolder folder;
+    std::vector<std::vector<Json>> of_device;
+    std::vector<std::vector<float>> values;
+    for (const std::string device : {"cpu", "simt"}) {
+      const std::string out = folder / device;
+      const CliResult train = run_etude(
+          {"train",    "--dataset",   "folder",  "--data", corpus().tones, "--model", "linear",
+           "--epochs", "3",           "--batch", "4",      "--width",      "32",      "--augment",
+           "all",      "--optimizer", "sgd",     "--lr",   "0.01",         "--cache", "none",
+           "--device", device,        "--out",   out});
+      CAPTURE(train.err);
+      REQUIRE(train.code == 0);
+      of_device.push_back(records(out));
+      const std::string npy = folder / (device + ".npy");
+      const CliResult mel =
+          run_etude({"mel", corpus().tones + "/high/0.wav", "--preset", "mer", "--mel",
+                     "fill_seconds=0", "--augment", "all", "--mix", corpus().tones + "/low/0.wav",
+                     "--device", device, "--out", npy});
+      CAPTURE(mel.err);
+      REQUIRE(mel.code == 0);
+      values.push_back(std::get<std::vector<float>>(data::read_npy(npy).values));
+    }
+    REQUIRE(of_device[0].size() == 3);
+    REQUIRE(of_device[1].size() == 3);
+    for (std::size_t e = 0; e < 3; ++e) {
+      const double x = of_device[0][e]["loss"], y = of_device[1][e]["loss"];
+      CHECK(std::abs(x - y) <= 1e-4 * std::abs(x));
+    }
+    REQUIRE(values[0].size() == values[1].size());
+    float peak = 0, difference = 0;
+    for (std::size_t i = 0; i < values[0].size(); ++i) {
+      peak = std::max(peak, std::abs(values[0][i]));
+      difference = std::max(difference, std::abs(values[0][i] - values[1][i]));
+    }
+    CHECK(difference <= 1e-4F * peak);
+  }
 }

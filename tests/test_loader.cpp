@@ -257,8 +257,10 @@ TEST_SUITE("data.loader") {
     LoaderOptions options;
     options.width = 5;
     options.batch_size = 3;
-    options.augment = [](float* x, int height, int width, Generator& random) {
-      for (int i = 0; i < height * width; ++i) x[i] = static_cast<float>(random.uniform());
+    options.augment = [](int, int, Generator& random) {
+      SampleAugmentation a;
+      a.values.gain = static_cast<float>(random.uniform());
+      return a;
     };
     options.training = true;
     Loader loader(corpus.dataset, corpus.features, {}, corpus.task, corpus.all, options);
@@ -468,7 +470,7 @@ TEST_SUITE("data.loader") {
     const Corpus fine = make_corpus({5, 5});
     options = {};
     options.training = true;
-    options.augment = [](float*, int, int, Generator&) { fail("augment: no"); };
+    options.augment = [](int, int, Generator&) -> SampleAugmentation { fail("augment: no"); };
     Loader loader(fine.dataset, fine.features, {}, fine.task, fine.all, options);
     Batch batch;
     CHECK(message([&] { loader.next(batch); }) == "augment: no");
