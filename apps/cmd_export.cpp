@@ -33,6 +33,10 @@ std::map<std::string, std::string> metadata_of(const ModelSpec& spec) {
   }
   if (spec.task.regression()) {
     meta["outputs"] = "valence,arousal";
+    if (spec.task.dynamic()) {
+      meta["outputs.steps"] = std::to_string(spec.options.steps);
+      meta["outputs.seconds"] = "0.5";  // a step
+    }
     meta["scale"] = fmt::format("{},{}", spec.scale.low, spec.scale.high);  // of 0 and 1
   } else {
     meta["classes"] = join(spec.task.classes);
@@ -49,6 +53,9 @@ int run_export(const Options& options) {
   const models::ModelOptions& o = spec.options;
   const Index width = options.width > 0 ? options.width : o.width;
   check_usage(width > 0, "export: {} takes any width; say one with --width", spec.model);
+  check_usage(!spec.task.dynamic() || width == o.width,
+              "export --width {}: the {} half seconds that the run answers for have {} frames",
+              width, o.steps, o.width);
   const OnnxGraph graph =
       to_onnx(*loaded.module, {o.height, width, o.channels},
               spec.task.regression() ? "valence_arousal" : "logits", metadata_of(spec));
@@ -62,8 +69,9 @@ int run_export(const Options& options) {
         "the metadata\n",
         spec.mel->n_mels, spec.mel->preset, spec.mel->to_map().at("standardize"));
   if (spec.task.regression())
-    fmt::print("  outputs: valence, arousal; 0 to 1 stands for {:g} to {:g}\n", spec.scale.low,
-               spec.scale.high);
+    fmt::print("  outputs: valence, arousal{}; 0 to 1 stands for {:g} to {:g}\n",
+               spec.task.dynamic() ? fmt::format(" of each of {} half seconds", o.steps) : "",
+               spec.scale.low, spec.scale.high);
   else
     fmt::print("  outputs: logits of {}\n", join(spec.task.classes));
   return exit_done;

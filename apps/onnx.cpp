@@ -140,27 +140,23 @@ class Writer {
       const auto& p = std::get<AdaptivePool2dShape>(op.details.shape);
       if (p.p == 1 && p.q == 1) {
         y = add("GlobalAveragePool", {input(0)}).output(0);
+      } else if (p.h % p.p == 0 && p.w % p.q == 0) {
+        y = average_windows(input(0), p.h / p.p, p.w / p.q);
       } else {
-        check(p.h % p.p == 0 && p.w % p.q == 0,
-              "export: adaptive pooling of {}x{} to {}x{} has no form in ONNX; choose a --width "
-              "whose windows are equal",
-              p.h, p.w, p.p, p.q);
-        onnx::NodeProto& node = add("AveragePool", {input(0)});
-        add_ints(node, "kernel_shape", {p.h / p.p, p.w / p.q});
-        add_ints(node, "strides", {p.h / p.p, p.w / p.q});
-        y = node.output(0);
+        y = average_height(input(0), p.h, p.p);
+        y = exchanged(average_height(exchanged(y), p.w, p.q));
       }
     } else if (kind == "reshape" && op.output.rank() == 2 && op.inputs[0].rank() > 1 &&
                op.inputs[0].dim(0) == op.output.dim(0)) {
       std::string x = input(0);
-      if (!order_in_weights(i)) {
-        onnx::NodeProto& node = add("Transpose", {x});
-        add_ints(node, "perm", {0, 2, 3, 1});
-        x = node.output(0);
-      }
+      if (!order_in_weights(i)) x = transposed(x, {0, 2, 3, 1});
       onnx::NodeProto& node = add("Flatten", {x});
       add_int(node, "axis", 1);
       y = node.output(0);
+    } else if (kind == "reshape" && op.output.rank() == 2) {  // rows into more or fewer of them
+      const bool channels_last = op.inputs[0].rank() == 4 && op.inputs[0].dim(3) > 1;
+      const std::string x = channels_last ? transposed(input(0), {0, 2, 3, 1}) : input(0);
+      y = add("Reshape", {x, shape_constant({-1, op.output.dim(1)})}).output(0);
     } else if (kind == "mean_std") {  // over W: [N,C,H,1] each, side by side
       // In forms that simple runtimes have, too: means as pooling, and the deviation from the mean
       // of the squares, for lack of a broadcast difference. That multiplies rounding errors by
@@ -196,6 +192,45 @@ class Writer {
 
   std::string activated(const std::string& x, bool relu) {
     return relu ? add("Relu", {x}).output(0) : x;
+  }
+
+  std::string transposed(const std::string& x, const std::vector<Index>& order) {
+    onnx::NodeProto& node = add("Transpose", {x});
+    add_ints(node, "perm", order);
+    return node.output(0);
+  }
+  std::string exchanged(const std::string& x) { return transposed(x, {0, 1, 3, 2}); }  // H and W
+
+  std::string average_windows(const std::string& x, Index h, Index w) {
+    onnx::NodeProto& node = add("AveragePool", {x});
+    add_ints(node, "kernel_shape", {h, w});
+    add_ints(node, "strides", {h, w});
+    return node.output(0);
+  }
+
+  // The height h in p windows as adaptive pooling has them. ONNX has no such pooling: where they
+  // are not equal, each is a weighted sum of the rows, a 1x1 convolution with rows for channels.
+  std::string average_height(const std::string& x, Index h, Index p) {
+    if (h % p == 0) return average_windows(x, h / p, 1);
+    std::vector<float> weights(static_cast<std::size_t>(p * h), 0.0f);
+    for (Index i = 0; i < p; ++i) {
+      const Index begin = i * h / p, end = ((i + 1) * h + p - 1) / p;
+      for (Index row = begin; row < end; ++row)
+        weights[static_cast<std::size_t>(i * h + row)] = 1 / static_cast<float>(end - begin);
+    }
+    constants_.push_back(Tensor::from(weights, {p, h, 1, 1}));
+    onnx::NodeProto& node = add("Conv", {transposed(x, {0, 2, 1, 3}), name_of(constants_.back())});
+    add_ints(node, "kernel_shape", {1, 1});
+    return transposed(node.output(0), {0, 2, 1, 3});
+  }
+
+  std::string shape_constant(const std::vector<Index>& shape) {
+    onnx::TensorProto& stored = *graph_.add_initializer();
+    stored.set_name(fmt::format("constant_{}", graph_.initializer_size()));
+    stored.set_data_type(onnx::TensorProto::INT64);
+    stored.add_dims(static_cast<Index>(shape.size()));
+    for (const Index d : shape) stored.add_int64_data(d);
+    return stored.name();
   }
 
   // Whether flattening in the graph's order (C,H,W) instead of ours (H,W,C) is taken care of: there
@@ -234,6 +269,7 @@ class Writer {
 
   onnx::GraphProto& graph_;
   const std::vector<TracedOp>& ops_;
+  std::vector<Tensor> constants_;  // kept: names go by their memory
   std::map<Key, StateEntry> parameters_;
   std::map<Key, std::string> names_;
 };

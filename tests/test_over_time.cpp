@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/losses.h"
+#include "apps/onnx.h"
 #include "apps/over_time.h"
 #include "cli_checks.h"
 
@@ -154,6 +155,16 @@ TEST_SUITE("over-time") {
     CHECK(answer.at("scale") == json({0, 1}));
     const CliResult text = run_etude({"predict", run, corpus + "/chorus/1.wav"});
     CHECK(text.out.find("valence") < text.out.find("arousal"));
+
+    if (onnx_available()) {
+      const std::string file = folder / "run.onnx";
+      const CliResult exported = run_etude({"export", run, "--onnx", file});
+      CAPTURE(exported.err);
+      REQUIRE(exported.code == 0);
+      CHECK(exported.out.find("valence, arousal of each of") != std::string::npos);
+      CHECK(read_all(file).find("outputs.steps") != std::string::npos);
+      check_fails({"export", run, "--onnx", file, "--width", "77"}, 2, {"--width 77", "frames"});
+    }
 
     // Hardly trained, a regression answers about the mean, which is where it began.
     for (const std::string task : {"va", "va-dynamic"}) {

@@ -80,6 +80,16 @@ void write_all(const std::filesystem::path& folder) {
   write(folder, "wide_resnet", wide);
   models::Vgg4 vgg4({channels, outputs});
   write(folder, "vgg4", vgg4);
+  // Over time, their columns in windows that are not equal, and in equal ones.
+  models::Vgg4 vgg4_over_time({channels, /*outputs=*/2, /*steps=*/3});
+  write(folder, "vgg4_over_time", vgg4_over_time);
+  models::WideResNet wide_over_time({/*depth=*/10, /*widen=*/1, channels, /*outputs=*/2,
+                                     /*steps=*/11});
+  write(folder, "wide_resnet_over_time", wide_over_time);
+  models::ResNetOptions columns = mer;
+  columns.outputs = 2, columns.steps = 5;
+  models::ResNet resnet_over_time(columns);
+  write(folder, "resnet_over_time", resnet_over_time);
   models::LinearModel linear(height, channels, outputs, /*seed=*/0);
   write(folder, "linear", linear);
 }
