@@ -253,6 +253,32 @@ TEST_SUITE("augment") {
     CHECK(frames == 12);
   }
 
+  TEST_CASE("noise has the deviation that was drawn, and each sample its own") {
+    constexpr int height = 64, width = 64;
+    const Augmenter augmenter(parse_augment("noise"), data::mel_preset("mer"));
+    std::vector<float> before;
+    for (std::uint64_t sample = 1; sample <= 5; ++sample) {
+      const AugmentDraw draw = augmenter.draw(height, width, Generator(sample));
+      std::vector<float> x(height * width, 0.0f);
+      apply(augmenter, draw, x, height, width);
+      double sum = 0, square = 0;
+      for (const float value : x) {
+        sum += static_cast<double>(value) / draw.noise;
+        square += std::pow(static_cast<double>(value) / draw.noise, 2);
+      }
+      // Five deviations of the mean and of the variance of 4096 numbers.
+      CHECK(std::abs(sum / 4096) < 5.0 / 64);
+      CHECK(std::abs(square / 4096 - 1) < 5 * std::sqrt(2.0) / 64);
+      if (!before.empty()) {
+        double together = 0;
+        for (std::size_t i = 0; i < x.size(); ++i)
+          together += static_cast<double>(x[i]) * static_cast<double>(before[i]);
+        CHECK(std::abs(together / 4096) < 5.0 / 64 * draw.noise * 0.2);
+      }
+      before = x;
+    }
+  }
+
   TEST_CASE("pitch moves a peak by the frequency that semitones mean") {
     const data::MelSettings mel = data::mel_preset("mer");
     const std::vector<double> hz = data::mel_centres(mel);
