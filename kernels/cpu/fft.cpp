@@ -28,7 +28,6 @@ ETUDE_INLINE void store_point(float* p, Complex a) {
   v[0] = a.re;
   v[1] = a.im;
 }
-constexpr Index kPoint = 2 * kLanes;  // floats
 
 // x := DFT of x, in natural order.
 ETUDE_INLINE void butterfly(Complex (&x)[2]) {

@@ -12,6 +12,8 @@
 
 namespace etude::ETUDE_BACKEND {
 
+inline constexpr Index kPoint = 2 * kLanes;  // floats of a point of all signals
+
 // Floats of scratch that fft() needs beside the data, and floats of the data itself (Bluestein
 // works on longer blocks than it was given).
 Index fft_scratch_size(const FftPlan& plan);
