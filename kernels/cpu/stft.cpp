@@ -5,7 +5,7 @@
 // Mapping: a group of kLanes frames is gathered, windowed and transposed into lanes, transformed
 // (fft.h), untangled and transposed back into rows of the output; groups are shared out among the
 // threads. Scratch: n_fft kLanes floats a thread (about four times as much for lengths that need
-// Bluestein) and up to 24 KB of its stack. Arithmetic: about 2.5 n_fft log2 n_fft a frame. Bytes:
+// Bluestein) and up to 16 KB of its stack. Arithmetic: about 2.5 n_fft log2 n_fft a frame. Bytes:
 // each sample is read n_fft / hop times from cache, 4 (n_fft + 2) bytes a frame written. A frame's
 // result depends on its samples alone, never on its group or the number of threads.
 #include "kernels/cpu/frames.h"
@@ -17,40 +17,30 @@ namespace {
 // Bins that are untangled and stored at a time, from either end of the spectrum.
 constexpr Index kRun = 64;
 
-// `width` vectors of kLanes rows to `count` rows of the output, `stride` floats apart.
-ETUDE_INLINE void transpose_rows(const float* vectors, Index width, Index count, Index stride,
-                                 float* out) {
-  for (Index i = 0; i < width; i += kLanes) {
-    Vec v[kLanes];
-    if (i + kLanes <= width && count == kLanes) {
-#pragma GCC unroll 16
-      for (int l = 0; l < kLanes; ++l) v[l] = load(vectors + (i + l) * kLanes);
-      transpose(v);
-#pragma GCC unroll 16
-      for (int l = 0; l < kLanes; ++l) store(out + l * stride + i, v[l]);
-    } else {
-      for (int l = 0; l < kLanes; ++l) v[l] = load(vectors + min_of(i + l, width - 1) * kLanes);
-      transpose(v);
-      const Index n = min_of(kLanes, width - i);
-      for (Index l = 0; l < count; ++l) store_n(out + l * stride + i, v[l], n);
-    }
-  }
-}
-
-// `count` bins of kLanes frames to rows of the output, `length` floats apart. Where rows are a page
-// or more, a column of 16 of them falls into two or three sets of the first-level cache: a line
-// that waited half full for the next column would be gone by then. So each row grows by whole runs.
+// `count` bins of kLanes frames to `frames` rows of the output, `length` floats apart. Four rows at
+// a time, each by a run of 512 bytes: where rows are a page or more, the same column of sixteen
+// falls into two or three sets of the first-level cache, and a line that waited half full for the
+// next column would be gone by then.
 void store_bins(const float* bins, Index count, Index frames, Index length, float* out) {
-  if (kLanes < 8 || length < 1024) return transpose_rows(bins, 2 * count, frames, length, out);
-  alignas(64) float rows[kLanes * 2 * kRun];
-  transpose_rows(bins, 2 * count, kLanes, 2 * kRun, rows);
-  for (Index f = 0; f < frames; ++f, out += length) {
-    const float* const row = rows + f * 2 * kRun;
-    if (count == kRun) {
-#pragma GCC unroll 16
-      for (Index i = 0; i < 2 * kRun; i += kLanes) store(out + i, load(row + i));
-    } else {
-      for_each_vector(2 * count, [&](Index i, auto at) { at.store(out + i, at.load(row + i)); });
+  const Index width = 2 * count;
+  for (Index row = 0; row < frames; row += 4, out += 4 * length) {
+    for (Index i = 0; i < width; i += kLanes) {
+      Vec v[4];
+      const auto transposed_columns = [&](auto column) {
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; ++c)
+          v[c] = load_blocks([&](int b) { return bins + column(i + 4 * b + c) * kLanes + row; });
+        transpose_blocks(v[0], v[1], v[2], v[3]);
+      };
+      if (i + kLanes <= width && row + 4 <= frames) {
+        transposed_columns([](Index c) { return c; });
+#pragma GCC unroll 4
+        for (int l = 0; l < 4; ++l) store(out + l * length + i, v[l]);
+      } else {
+        transposed_columns([last = width - 1](Index c) { return min_of(c, last); });
+        for (Index l = 0; l < min_of(4, frames - row); ++l)
+          store_n(out + l * length + i, v[l], min_of(kLanes, width - i));
+      }
     }
   }
 }
