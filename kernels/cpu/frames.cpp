@@ -27,7 +27,7 @@ Vec padded_samples(const StftShape& p, const float* clip, Index start, Index n) 
 // kLanes.
 void gather_inside(const float* clip, Index hop, Index end, const float* window, float* rows) {
   for (Index n = 0; n < end; n += kLanes) {
-    const Vec w = load(window + n);
+    const Vec w = 0.5f * load(window + n);
     Vec v[kLanes];
 #pragma GCC unroll 16
     for (int l = 0; l < kLanes; ++l) v[l] = w * load(clip + n + l * hop);
@@ -42,7 +42,7 @@ void gather_inside(const float* clip, Index hop, Index end, const float* window,
 void gather_padded(const StftShape& p, const float* clip, Index start, Index count, Index begin,
                    Index end, const float* window, float* rows) {
   for (Index n = begin; n < end; n += kLanes) {
-    const Vec w = load_n(window + n, min_of(kLanes, end - n));
+    const Vec w = 0.5f * load_n(window + n, min_of(kLanes, end - n));
     Vec v[kLanes];
     for (Index l = 0; l < kLanes; ++l)
       v[l] = w * padded_samples(p, clip, start + min_of(l, count - 1) * p.hop, n);

@@ -4,6 +4,7 @@
 // Untangling a real transform of N points from the complex one of N / 2, for k in [0, N / 4]:
 //   E = (Z[k] + conj Z[N/2 - k]) / 2,   O = (Z[k] - conj Z[N/2 - k]) / 2i,   w = exp(-2 pi i k / N)
 //   X[k] = E + w O,   X[N/2 - k] = conj(E - w O)
+// Z is computed of half the samples, which is exact, and spares the divisions by two.
 #pragma once
 
 #include "kernels/cpu/fft.h"
@@ -39,8 +40,8 @@ struct FramePlan {
 };
 
 // Gathers the frames of a group, windows and transforms them: on return coefficient k of the
-// complex transform is at point fft.half->position[k] of `scratch` (fft.h). The frames that a group
-// lacks to kLanes repeat the last one.
+// complex transform, halved, is at point fft.half->position[k] of `scratch` (fft.h). The frames
+// that a group lacks to kLanes repeat the last one.
 void transform_frames(const FramePlan& plan, const FrameGroup& group, const float* x,
                       const float* window, float* scratch);
 
@@ -62,7 +63,7 @@ void for_each_group(const FramePlan& plan, void* work, Body&& body) {
   for (Index i = 0; i < groups; ++i) body(plan.group(i), scratch);
 }
 
-// 2 E and 2 w O of a pair of coefficients.
+// E and w O of a pair of halved coefficients.
 struct Untangled {
   Vec even_re, even_im, odd_re, odd_im;
 };

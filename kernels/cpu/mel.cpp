@@ -12,16 +12,16 @@ void power_spectrum(const RealFftPlan& plan, const float* data, float* power) {
   const float* const twiddle = plan.twiddle;
   const Index points = plan.half->points;
   const auto point = [&](Index k) { return data + position[k] * Index{2 * kLanes}; };
-  const Vec sum = load(point(0)) + load(point(0) + kLanes);
-  const Vec difference = load(point(0)) - load(point(0) + kLanes);
+  const Vec sum = 2.0f * (load(point(0)) + load(point(0) + kLanes));
+  const Vec difference = 2.0f * (load(point(0)) - load(point(0) + kLanes));
   store(power, sum * sum);
   store(power + points * kLanes, difference * difference);
   for (Index k = 1; 2 * k <= points; ++k) {
     const Untangled u = untangle(point(k), point(points - k), twiddle + 2 * k);
     const Vec a_re = u.even_re + u.odd_re, a_im = u.even_im + u.odd_im;
     const Vec b_re = u.even_re - u.odd_re, b_im = u.even_im - u.odd_im;
-    store(power + (points - k) * kLanes, 0.25f * fma(b_re, b_re, b_im * b_im));
-    store(power + k * kLanes, 0.25f * fma(a_re, a_re, a_im * a_im));
+    store(power + (points - k) * kLanes, fma(b_re, b_re, b_im * b_im));
+    store(power + k * kLanes, fma(a_re, a_re, a_im * a_im));
   }
 }
 

@@ -61,10 +61,10 @@ void store_spectrum(const FramePlan& plan, const FrameGroup& group, const float*
       float* const a = low + i * kPoint;
       float* const b = high + (count - 1 - i) * kPoint;
       const Untangled u = untangle(point(k), point(k ? points - k : 0), plan.fft.twiddle + 2 * k);
-      store(a, 0.5f * (u.even_re + u.odd_re));
-      store(a + kLanes, 0.5f * (u.even_im + u.odd_im));
-      store(b, 0.5f * (u.even_re - u.odd_re));
-      store(b + kLanes, 0.5f * (u.odd_im - u.even_im));
+      store(a, u.even_re + u.odd_re);
+      store(a + kLanes, u.even_im + u.odd_im);
+      store(b, u.even_re - u.odd_re);
+      store(b + kLanes, u.odd_im - u.even_im);
     }
     // Where k = N / 4 both bins of the pair are one, and the lower is stored last.
     store_bins(high, count, group.count, length, out + 2 * (points + 1 - first - count));
