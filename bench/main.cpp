@@ -14,6 +14,7 @@
 #include "bench/cases.h"
 #include "bench/report.h"
 #include "bench/rows.h"
+#include "bench/scaling.h"
 #include "bench/simt_profile.h"
 #include "bench/train_step.h"
 
@@ -206,7 +207,8 @@ int run_suites(const Options& options, std::vector<std::string> rest, const char
   const std::vector<Result> results = run_rows();
   const bool has_gpu = rows.machines.contains(0);
   const std::vector<ModelledRow> models = has_gpu ? std::vector<ModelledRow>{} : modelled(results);
-  fmt::print("{}", modelled_table(models));
+  fmt::print("{}{}{}", modelled_table(models), sweep_table(sweeps(results)),
+             thread_table(thread_scaling(results)));
   Json json = to_json(results, context);
   for (const ModelledRow& row : models)
     for (std::size_t i = 0; i < row.gpu.size(); ++i)

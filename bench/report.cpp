@@ -7,6 +7,7 @@
 
 #include "apps/report_page.h"
 #include "apps/svg.h"
+#include "bench/scaling.h"
 
 namespace etude::bench {
 namespace {
@@ -95,40 +96,71 @@ std::string work_rows(const std::vector<Result>& results) {
       card(table({"row", "provider", "threads", "median", "p95", "rate", "GFLOP/s"}, rows)));
 }
 
-// A chart for each quantity that the suite "scaling" varies: rows are named QUANTITY-VALUE.
+// A chart for each quantity that the suite "scaling" varies, with a dashed line for each curve: the
+// cost at the largest size, shared out evenly.
 std::string curves(const std::vector<Result>& results) {
+  const std::vector<Sweep> all = sweeps(results);
+  if (all.empty()) return {};
   std::vector<apps::LineChart> charts;
-  for (const Result& r : results) {
-    const std::size_t dash = r.name.rfind('-');
-    if (!scaling(r) || r.seconds.empty() || dash == std::string::npos) continue;
-    const std::string quantity = r.name.substr(0, dash);
-    auto chart = std::find_if(charts.begin(), charts.end(),
-                              [&](const apps::LineChart& c) { return c.x_label == quantity; });
+  std::vector<Cells> rows;
+  for (const Sweep& sweep : all) {
+    const std::string title = sweep.kernel + ", ms";
+    auto chart = std::find_if(charts.begin(), charts.end(), [&](const apps::LineChart& c) {
+      return c.x_label.starts_with(sweep.quantity + ":") && c.title == title;
+    });
     if (chart == charts.end()) {
-      charts.push_back({r.kernel + ", milliseconds", quantity, {}, {}, {}, {}, {}, true});
+      charts.push_back({title, sweep.quantity + ":", {}, {}, {}, {}, {}, true});
       chart = charts.end() - 1;
     }
-    const auto add = [&](const std::string& name, double seconds) {
-      auto line = std::find_if(chart->series.begin(), chart->series.end(),
-                               [&](const apps::Series& s) { return s.name == name; });
-      if (line == chart->series.end()) {
-        chart->series.push_back({name, {}, {}, static_cast<int>(chart->series.size()) % 3});
-        line = chart->series.end() - 1;
-      }
-      line->x.push_back(std::stod(r.name.substr(dash + 1)));
-      line->y.push_back(1e3 * seconds);
-    };
-    add(fmt::format("{} threads", r.threads), r.median());
-    if (r.threads == 1) add("processor time", quantile(r.processor, 0.5));
+    chart->x_label += (chart->series.empty() ? " p " : ", ") + number(sweep.exponent(), 2);
+    const int colour = static_cast<int>(chart->series.size() / 2 % apps::curve_colours);
+    apps::Series measured{
+        fmt::format("{}{} thread{}", sweep.provider == "etude:cpu" ? "" : sweep.provider + ", ",
+                    sweep.threads, sweep.threads == 1 ? "" : "s"),
+        sweep.x,
+        {},
+        colour};
+    for (const double seconds : sweep.seconds) measured.y.push_back(1e3 * seconds);
+    const auto largest = static_cast<std::size_t>(std::max_element(sweep.x.begin(), sweep.x.end()) -
+                                                  sweep.x.begin());
+    chart->series.push_back(
+        {"linear", {0, sweep.x[largest]}, {0, measured.y[largest]}, colour, true});
+    chart->series.push_back(std::move(measured));
+    rows.push_back({sweep.quantity, sweep.kernel, sweep.provider, std::to_string(sweep.threads),
+                    sweep.clock(), number(sweep.exponent(), 2), number(sweep.flops_exponent(), 2),
+                    number(sweep.unit_cost(), 2)});
   }
-  if (charts.empty()) return {};
   std::string cards;
   for (const apps::LineChart& chart : charts) cards += card(apps::line_chart_svg(chart));
-  return section("Cost against batch, clip length and channels",
-                 "A straight line through the origin: twice the work takes twice the time. "
-                 "Convolutions between hidden channels grow with their square. Processor time is "
-                 "what other work on the machine disturbs least.",
-                 "<div class=\"grid three\">\n" + cards + "</div>\n");
+  return section(
+      "Cost against batch, clip length and channels",
+      "time ~ size^p, by least squares of the logarithms: p = 1 is linear, twice the work takes "
+      "twice the time. Dashed: the line through the origin and the largest size. Convolutions "
+      "between hidden channels grow with their square, and p of the FLOPs says what to expect. "
+      "unit: the time for one clip, frame ... at the largest size over that at the smallest. "
+      "With one thread it is processor time, which other work on the machine disturbs least.",
+      "<div class=\"grid three\">\n" + cards + "</div>\n" +
+          card(table(
+              {"quantity", "kernel", "provider", "threads", "clock", "p", "p of FLOPs", "unit"},
+              rows)));
+}
+
+std::string thread_rows(const std::vector<Result>& results) {
+  std::vector<Cells> rows;
+  for (const ThreadScaling& r : thread_scaling(results))
+    rows.push_back({r.name, r.provider, std::to_string(r.threads), r.cache, duration(r.one),
+                    duration(r.many), number(r.ratio, 2), number(r.best_ratio, 2), r.bound,
+                    number(100 * r.flops, 0), number(100 * r.bandwidth, 0), r.wanted(),
+                    !*r.wanted() ? ""
+                    : r.met()    ? "yes"
+                                 : "no"});
+  if (rows.empty()) return {};
+  return section("Threads against one thread",
+                 "ratio: the time with one thread over that with several, of the medians and of "
+                 "the best calls. %FLOPs, %bytes: of the peaks measured with that many threads.",
+                 card(table({"row", "provider", "threads", "cache", "one", "many", "ratio", "best",
+                             "bound", "%FLOPs", "%bytes", "wanted", "met"},
+                            rows)));
 }
 
 std::string counted_rows(const std::vector<Result>& results) {
@@ -211,8 +243,8 @@ std::string report_html(const std::vector<Result>& results,
                 "Rows with cold caches under the roofs that were measured on this machine before "
                 "them. Hover for names.",
                 card(roofline));
-  body += work_rows(results) + curves(results) + kernel_rows(results) + counted_rows(results) +
-          modelled_rows(modelled) + context_list(context);
+  body += work_rows(results) + curves(results) + thread_rows(results) + kernel_rows(results) +
+          counted_rows(results) + modelled_rows(modelled) + context_list(context);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
       "<meta charset=\"utf-8\"/>\n"

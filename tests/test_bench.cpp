@@ -5,7 +5,9 @@
 #include <set>
 
 #include "bench/gpu_model.h"
+#include "bench/report.h"
 #include "bench/result.h"
+#include "bench/scaling.h"
 #include "bench/suite.h"
 
 using namespace etude;
@@ -122,7 +124,7 @@ TEST_CASE("suites: rows, quotes and errors") {
 TEST_CASE("suites: those of the repository can be read, and every row has a name of its own") {
   const std::vector<std::string> names = suite_names();
   for (const char* name : {"deepbench", "emulator", "mel", "models", "resnet18", "resnet50",
-                           "scaling", "smoke", "tinyvgg"})
+                           "scaling", "smoke", "threads", "tinyvgg"})
     CHECK(std::find(names.begin(), names.end(), name) != names.end());
   for (const std::string& name : names) {
     std::set<std::string> ids;
@@ -187,6 +189,110 @@ TEST_CASE("CSV and JSON have the same columns, and no NaN") {
   CHECK(json["rows"][0]["median_us"] == 1);
   CHECK(json["rows"][0]["error"].is_null());
   CHECK(json["context"]["processor"] == "x");
+}
+
+namespace {
+
+// A row of the suite scaling: x of `quantity` takes `seconds` and has `flops`.
+Result scaling_row(const std::string& quantity, int x, double seconds, double flops, int threads) {
+  Result r = result("etude:cpu", {2 * seconds});  // the wall clock: disturbed
+  r.processor = {seconds};
+  r.suite = "scaling";
+  r.name = quantity + "-" + std::to_string(x);
+  r.kernel = "train_step";
+  r.threads = threads;
+  r.flops = flops;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("cost against size: the exponent, of time and of FLOPs, and the cost of a unit") {
+  std::vector<Result> results;
+  for (const int x : {8, 2, 4}) {
+    results.push_back(scaling_row("batch", x, 0.5 * x, 7.0 * x, 1));
+    results.push_back(scaling_row("batch", x, 0.25 * x + 1, 7.0 * x, 2));
+    results.push_back(scaling_row("hidden", x, 3.0 * x * x, 5.0 * x, 1));
+  }
+  results.push_back(scaling_row("hidden", 16, 1, 1, 1));
+  results.back().seconds.clear();  // failed
+  results.push_back(scaling_row("batch", 16, 1, 1, 1));
+  results.back().suite = "models";
+  results.push_back(scaling_row("batch", 16, 1, 1, 1));
+  results.back().name = "batch-size";
+  const std::vector<Sweep> all = sweeps(results);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].quantity == "batch");
+  CHECK(all[0].seconds == std::vector<double>{4, 1, 2});  // one thread: processor time
+  CHECK(all[0].exponent() == doctest::Approx(1));
+  CHECK(all[0].unit_cost() == doctest::Approx(1));
+  CHECK(all[1].threads == 2);
+  CHECK(all[1].seconds == std::vector<double>{6, 3, 4});  // two: the wall clock
+  CHECK(all[1].exponent() == doctest::Approx(0.5));       // doubles as x is four times as much
+  CHECK(all[1].unit_cost() == doctest::Approx(0.5));
+  CHECK(all[2].quantity == "hidden");
+  CHECK(all[2].exponent() == doctest::Approx(2));
+  CHECK(all[2].flops_exponent() == doctest::Approx(1));
+  CHECK(all[2].unit_cost() == doctest::Approx(4));
+  CHECK(std::isnan(sweeps({results[0]}).front().exponent()));
+  CHECK(sweep_table(all).find("p 2.00  FLOPs 1.00  unit 4.00") != std::string::npos);
+}
+
+TEST_CASE("cost against size: the report draws every sweep, with the line that linear would be") {
+  std::vector<Result> results;
+  for (const int x : {2, 4, 8}) {
+    results.push_back(scaling_row("batch", x, 0.5 * x, 0, 1));
+    results.push_back(scaling_row("hidden", x, 3.0 * x * x, 0, 1));
+  }
+  const std::string page = report_html(results, {}, {{"processor", "x"}});
+  const auto count = [&](const std::string& text) {
+    std::size_t n = 0;
+    for (std::size_t at = 0; (at = page.find(text, at)) != std::string::npos; ++at) ++n;
+    return n;
+  };
+  CHECK(count("<svg") == 2);
+  CHECK(count("<polyline class=\"line") == 4);  // the curve and the dashed line of both
+  CHECK(count("dashed\" points") == 2);
+  CHECK(count(">batch: p 1.00<") == 1);
+  CHECK(count(">hidden: p 2.00<") == 1);
+  CHECK(report_html({result("etude:cpu", {1})}, {}, {{"processor", "x"}}).find("Cost against") ==
+        std::string::npos);
+}
+
+TEST_CASE("threads against one: pairs of rows, the ratio and the share of the bandwidth") {
+  const Machine one{100, 10}, two{200, 16};  // FLOP/s, bytes/s
+  const auto row = [&](int threads, std::vector<double> seconds, double flops, double bytes,
+                       const std::string& cache) {
+    Result r = result("etude:cpu", std::move(seconds));
+    r.threads = threads;
+    r.machine = threads == 1 ? one : two;
+    r.flops = flops;
+    r.bytes = bytes;
+    r.cache = cache;
+    return r;
+  };
+  std::vector<Result> results = {row(1, {8, 9, 10}, 1000, 1, "cold"),
+                                 row(2, {5, 4, 6}, 1000, 1, "cold"), row(1, {1}, 1, 10, "warm"),
+                                 row(2, {0.5}, 1, 10, "warm"), row(2, {1}, 1, 10, "cold")};
+  results[4].name = "without its partner";
+  std::vector<ThreadScaling> rows = thread_scaling(results);
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].ratio == doctest::Approx(9.0 / 5));
+  CHECK(rows[0].best_ratio == doctest::Approx(2));
+  CHECK(rows[0].bound == "compute");
+  CHECK(rows[0].flops == doctest::Approx(1));
+  CHECK(std::string(rows[0].wanted()) == "1.8 x");
+  CHECK(rows[0].met());
+  CHECK(rows[1].bandwidth == doctest::Approx(10 / 0.5 / 16));
+  CHECK(std::string(rows[1].wanted()).empty());  // from a cache
+  rows[1].cache = "cold";
+  CHECK(std::string(rows[1].wanted()) == "90 % of the bandwidth");
+  CHECK(rows[1].met());
+  rows[1].bandwidth = 0.89;
+  CHECK(!rows[1].met());
+  CHECK(report_html(results, {}, {{"processor", "x"}}).find("Threads against one thread") !=
+        std::string::npos);
+  CHECK(thread_table(rows).find("90 % of the bandwidth: no") != std::string::npos);
 }
 
 TEST_CASE("modelled GPUs: clocks that their peaks imply are those of their data sheets") {
