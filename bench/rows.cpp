@@ -106,7 +106,7 @@ void count_row(benchmark::State& state, Row& row) {
   try {
     r.counted = count(row.problem.problem);
     if (!r.counted) {
-      r.failure = "too large to count";
+      r.failure = "too large for the emulator";
       return;
     }
     r.note = r.counted->kernel;

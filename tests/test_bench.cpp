@@ -178,6 +178,14 @@ TEST_CASE("an error that is not a number is wrong") {
   CHECK(wrong(r));
 }
 
+TEST_CASE("a row that failed says so; one that the emulator did not count has not failed") {
+  Result r = result("onednn", {});
+  r.failure = "no memory";
+  CHECK(table_row(r).find("failed: no memory") != std::string::npos);
+  r.provider = "etude:simt";
+  CHECK(table_row(r).find("not counted: no memory") != std::string::npos);
+}
+
 TEST_CASE("CSV and JSON have the same columns, and no NaN") {
   Result r = result("etude:cpu", {1e-6});
   r.settings = "N=1, H=2";
