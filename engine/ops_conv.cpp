@@ -7,28 +7,32 @@
 namespace etude {
 namespace {
 
-Conv2dShape conv2d_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
+Conv2dShape conv2d_shape(const char* op, const Shape& x, const Tensor& w, const Tensor& bias,
                          const Conv2dOptions& o) {
-  check(x.rank() == 4, "{}: expected x [N,H,W,C], got {}", op, to_string(x.shape()));
+  check(x.rank() == 4, "{}: expected x [N,H,W,C], got {}", op, to_string(x));
   check(w.rank() == 4, "{}: expected a filter [K,R,S,C], got {}", op, to_string(w.shape()));
-  check(w.dim(3) == x.dim(3), "{}: filter expects C = {}, input has {}", op, w.dim(3), x.dim(3));
+  check(w.dim(3) == x[3], "{}: filter expects C = {}, input has {}", op, w.dim(3), x[3]);
   check(o.stride_h > 0 && o.stride_w > 0 && o.dilation_h > 0 && o.dilation_w > 0 && o.pad_h >= 0 &&
             o.pad_w >= 0,
         "{}: stride and dilation must be positive, padding not negative", op);
-  check_same_place(op, x, w);
   if (bias.defined()) {
-    check_same_place(op, x, bias);
+    check_same_place(op, w, bias);
     check(bias.size() == w.dim(0), "{}: expected a bias [{}], got {}", op, w.dim(0),
           to_string(bias.shape()));
   }
-  const Conv2dShape p{x.dim(0), x.dim(1),     x.dim(2),    x.dim(3),   w.dim(0),
-                      w.dim(1), w.dim(2),     o.stride_h,  o.stride_w, o.pad_h,
-                      o.pad_w,  o.dilation_h, o.dilation_w};
+  const Conv2dShape p{x[0],       x[1],       x[2],    x[3],    w.dim(0),     w.dim(1),    w.dim(2),
+                      o.stride_h, o.stride_w, o.pad_h, o.pad_w, o.dilation_h, o.dilation_w};
   check(p.h + 2 * p.pad_h >= p.dilation_h * (p.r - 1) + 1 &&
             p.w + 2 * p.pad_w >= p.dilation_w * (p.s - 1) + 1,
         "{}: input {} is smaller than the filter {} (padding {}x{}, dilation {}x{})", op,
-        to_string(x.shape()), to_string(w.shape()), p.pad_h, p.pad_w, p.dilation_h, p.dilation_w);
+        to_string(x), to_string(w.shape()), p.pad_h, p.pad_w, p.dilation_h, p.dilation_w);
   return p;
+}
+
+Conv2dShape conv2d_shape(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
+                         const Conv2dOptions& o) {
+  check_same_place(op, x, w);
+  return conv2d_shape(op, x.shape(), w, bias, o);
 }
 
 // conv2d on [N,H,W,C]; `linear` is the case H = W = R = S = 1.
@@ -119,6 +123,54 @@ Tensor conv2d_relu_max_pool2d(const Tensor& x, const Tensor& w, const Tensor& bi
                                            y.data<T>(), winners.data<std::uint8_t>(), dy.data<T>(),
                                            data_or_null<T>(grads[0]), data_or_null<T>(grads[1]),
                                            data_or_null<T>(grads[2]), work.data());
+                  });
+                  return grads;
+                });
+}
+
+Tensor vgg_block(const Tensor& x, const Tensor& w1, const Tensor& bias1, const Tensor& w2,
+                 const Tensor& bias2, const Conv2dOptions& options) {
+  constexpr const char* op = "vgg_block";
+  if (tracing()) {  // exported as what it consists of
+    Conv2dOptions with_relu = options;
+    with_relu.relu = true;
+    return conv2d_relu_max_pool2d(conv2d(x, w1, bias1, with_relu), w2, bias2, options);
+  }
+  check(!x.requires_grad(), "{}: computes no gradient of x", op);
+  const Conv2dShape first = conv2d_shape(op, x, w1, bias1, options);
+  check_same_place(op, x, w2);
+  const Conv2dShape second =
+      conv2d_shape(op, {first.n, first.p(), first.q(), first.k}, w2, bias2, options);
+  check(second.p() >= 2 && second.q() >= 2,
+        "{}: the second convolution's output {}x{} is smaller than the window 2x2", op, second.p(),
+        second.q());
+  const Device device = x.device();
+  const Shape y_shape{second.n, second.p() / 2, second.q() / 2, second.k};
+  const Tensor y = empty_like(x, y_shape);
+  const Tensor winners(y_shape, DType::u8, device);
+  dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(device, k.conv2d_block_forward_workspace(first, second));
+    k.conv2d_block_forward(current_stream(device), first, second, x.data<T>(), w1.data<T>(),
+                           data_or_null<T>(bias1), w2.data<T>(), data_or_null<T>(bias2),
+                           y.data<T>(), winners.data<std::uint8_t>(), work.data());
+  });
+  const bool has_bias1 = bias1.defined(), has_bias2 = bias2.defined();
+  return record(op, y, {w1, bias1, w2, bias2},
+                [=, x = x.detach(), w1 = w1.detach(), w2 = w2.detach(), y = y.detach(),
+                 bias1 = has_bias1 ? bias1.detach() : Tensor{}](Tensor dy) -> Gradients {
+                  Gradients grads(4);
+                  grads[0] = empty_like(dy, w1.shape());
+                  if (has_bias1) grads[1] = empty_like(dy, {first.k});
+                  grads[2] = empty_like(dy, w2.shape());
+                  if (has_bias2) grads[3] = empty_like(dy, {second.k});
+                  dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+                    const Workspace work(device, k.conv2d_block_backward_workspace(first, second));
+                    k.conv2d_block_backward(current_stream(device), first, second, x.data<T>(),
+                                            w1.data<T>(), data_or_null<T>(bias1), w2.data<T>(),
+                                            y.data<T>(), winners.data<std::uint8_t>(), dy.data<T>(),
+                                            grads[0].data<T>(), data_or_null<T>(grads[1]),
+                                            grads[2].data<T>(), data_or_null<T>(grads[3]),
+                                            work.data());
                   });
                   return grads;
                 });

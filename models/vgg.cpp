@@ -6,6 +6,9 @@ namespace {
 
 constexpr Index pool = 2;
 
+// Up to here a first convolution of one channel costs less to compute again than to keep.
+constexpr Index few_channels = 16;
+
 // The side of a TinyVGG block's output, and the least side of its input.
 Index shrink(Index side, Index padding) { return (side + 4 * (padding - 1)) / pool; }
 Index least_side(Index blocks, Index padding) {
@@ -29,8 +32,11 @@ class TinyVgg::Block final : public Module {
     register_module("4", pool_);
   }
   Tensor forward(const Tensor& x) override {
+    if (observed()) return pool_(second_(first_(x)));
+    if (x.dim(3) == 1 && first_.weight.dim(0) <= few_channels && !x.requires_grad())
+      return vgg_block(x, first_.weight, first_.bias, second_.weight, second_.bias,
+                       second_.options);
     const Tensor y = first_(x);
-    if (observed()) return pool_(second_(y));
     return conv2d_relu_max_pool2d(y, second_.weight, second_.bias, second_.options);
   }
   std::string kind() const override { return "Sequential"; }

@@ -81,6 +81,39 @@ Case conv2d_pool_case(const Conv2dShape& d, bool bias, Fill x = Fill::normal) {
   return c;
 }
 
+// The shape is the first convolution's; the second has as many outputs and the same filter size.
+Case vgg_block_case(const Conv2dShape& d, bool bias) {
+  const Conv2dShape second{d.n,        d.p(),      d.q(),   d.k,     d.k,          d.r,         d.s,
+                           d.stride_h, d.stride_w, d.pad_h, d.pad_w, d.dilation_h, d.dilation_w};
+  Case c;
+  c.op = "vgg_block";
+  c.label = label(d, bias, false);
+  c.inputs = {
+      {"x", {d.n, d.h, d.w, d.c}}, {"w1", {d.k, d.r, d.s, d.c}}, {"w2", {d.k, d.r, d.s, d.k}}};
+  c.inputs[0].differentiable = false;
+  if (bias) {
+    c.inputs.push_back({"bias1", {d.k}});
+    c.inputs.push_back({"bias2", {d.k}});
+  }
+  const Conv2dOptions options{d.stride_h, d.stride_w, d.pad_h, d.pad_w, d.dilation_h, d.dilation_w};
+  c.run = [bias, options](const Tensors& in) -> Tensors {
+    const Tensor none;
+    return {vgg_block(in[0], in[1], bias ? in[3] : none, in[2], bias ? in[4] : none, options)};
+  };
+  c.kernels = {"conv2d_block_forward", "conv2d_block_forward_workspace", "conv2d_block_backward",
+               "conv2d_block_backward_workspace"};
+  const auto number = [](Index i) { return static_cast<double>(i); };
+  c.reduction = number(d.r * d.s * d.k);
+  for (std::size_t i = 1; i < c.inputs.size(); ++i)
+    c.inputs[i].reduction = number(d.n * d.p() * d.q());
+  const double macs = number(d.macs() + second.macs());
+  const double weights = number(d.w_size() + second.w_size());
+  const double x = number(d.x_size()), y = number(second.y_size()) / 4;
+  c.forward = {2 * macs, 4 * (x + weights + y)};
+  c.backward = {2 * macs + 2 * number(second.macs()), 4 * (x + 2 * weights + y)};
+  return c;
+}
+
 }  // namespace
 
 std::vector<Case> conv_cases() {
@@ -208,12 +241,26 @@ std::vector<Case> conv_cases() {
       {{5, 28, 28, 10, 10, 3, 3, 1, 1, 1, 1}, true},
       {{2, 40, 33, 5, 17, 3, 3, 1, 1, 0, 1}, true},
       {{1, 11, 9, 33, 40, 3, 3, 1, 1, 1, 1}, true},
+      {{3, 18, 22, 64, 64, 3, 3, 1, 1, 1, 1}, true},
+      {{2, 13, 19, 40, 70, 3, 3, 1, 1, 0, 2}},
       {{2, 12, 11, 4, 6, 5, 3, 2, 1, 2, 1}, true},
   };
   for (const Problem& p : pooled) cases.push_back(conv2d_pool_case(p.shape, p.bias));
   // All four of a window equal: the first gets the gradient.
   cases.push_back(conv2d_pool_case({1, 6, 21, 10, 10, 3, 3, 1, 1, 1, 1}, true, Fill::none));
   cases.back().label += " of zeros";
+  // Two convolutions and pooling in one: the first of one channel, as in a spectrogram, and not.
+  const Problem blocks[] = {
+      {{1, 2, 2, 1, 1, 3, 3, 1, 1, 1, 1}, true},    {{1, 2, 3, 1, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{2, 7, 5, 1, 10, 3, 3, 1, 1, 1, 1}, true},   {{1, 9, 6, 1, 3, 3, 3}, true},  // no padding
+      {{1, 10, 70, 1, 10, 3, 3, 1, 1, 1, 1}},       {{3, 13, 37, 1, 5, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 21, 75, 1, 7, 3, 3, 1, 1, 2, 2}, true},  {{2, 8, 9, 1, 10, 3, 3, 1, 1, 0, 1}, true},
+      {{5, 28, 28, 1, 10, 3, 3, 1, 1, 1, 1}, true}, {{1, 40, 66, 1, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{9, 24, 31, 1, 10, 3, 3, 1, 1, 0, 0}, true}, {{2, 22, 33, 1, 16, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 26, 41, 1, 32, 3, 3, 1, 1, 1, 1}, true}, {{2, 12, 11, 3, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 15, 14, 2, 4, 5, 3, 1, 2, 2, 1}, true},
+  };
+  for (const Problem& p : blocks) cases.push_back(vgg_block_case(p.shape, p.bias));
   for (const bool bias : {false, true}) {
     cases.push_back(linear_case(1, 1, 1, bias));
     cases.push_back(linear_case(5, 3, 10, bias));

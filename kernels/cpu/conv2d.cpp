@@ -55,9 +55,9 @@ void conv2d_backward_data(Stream, const Conv2dShape& p, const float* dy, const f
     case ConvAlgorithm::planar:
       return planar_backward_data(p, dy, nullptr, w, dx, work);
     case ConvAlgorithm::winograd2:
-      return winograd_backward_data<2>(p, dy, w, dx, work);
+      return winograd_backward_data<2>(p, dy, nullptr, w, dx, work);
     case ConvAlgorithm::winograd4:
-      return winograd_backward_data<4>(p, dy, w, dx, work);
+      return winograd_backward_data<4>(p, dy, nullptr, w, dx, work);
   }
 }
 
@@ -83,9 +83,9 @@ void conv2d_backward_filter(Stream, const Conv2dShape& p, const float* x, const 
     case ConvAlgorithm::planar:
       return planar_backward_filter(p, x, dy, nullptr, dw, dbias, work);
     case ConvAlgorithm::winograd2:
-      return winograd_backward_filter<2>(p, x, dy, dw, dbias, work);
+      return winograd_backward_filter<2>(p, x, dy, nullptr, dw, dbias, work);
     case ConvAlgorithm::winograd4:
-      return winograd_backward_filter<4>(p, x, dy, dw, dbias, work);
+      return winograd_backward_filter<4>(p, x, dy, nullptr, dw, dbias, work);
   }
 }
 

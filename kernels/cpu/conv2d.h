@@ -32,22 +32,37 @@ void planar_backward_filter(const Conv2dShape& p, const float* x, const float* d
                             const std::uint8_t* winners, float* dw, float* dbias,
                             void* work);  // dbias optional
 
+// Two convolutions with ReLU and 2x2 max-pooling, the first of one channel and never in memory
+// (conv2d_block.cpp). Forward needs planar_forward_workspace(second), the filter gradient of the
+// second planar_backward_filter_workspace(second).
+void planar_block_forward(const Conv2dShape& first, const Conv2dShape& second, const float* x,
+                          const float* w1, const float* bias1, const float* w2, const float* bias2,
+                          float* y, std::uint8_t* winners, void* work);
+void planar_block_backward_filter(const Conv2dShape& first, const Conv2dShape& second,
+                                  const float* x, const float* w1, const float* bias1,
+                                  const float* dy, const std::uint8_t* winners, float* dw,
+                                  float* dbias, void* work);
+
 // Winograd's algorithm with tiles of M x M outputs, M = 2 or 4: 3 x 3, stride 1, dilation 1
-// (winograd.cpp, winograd_filter.cpp).
+// (winograd.cpp, winograd_filter.cpp). With `winners`, dy is the gradient of pooled pixels, zero
+// where the ReLU let nothing through.
 template <int M>
 std::size_t winograd_forward_workspace(const Conv2dShape& p);
 template <int M>
 void winograd_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
                       bool relu, float* y, void* work);
 template <int M>
+void winograd_pool_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
+                           float* y, std::uint8_t* winners, void* work);
+template <int M>
 std::size_t winograd_backward_data_workspace(const Conv2dShape& p);
 template <int M>
-void winograd_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
-                            void* work);
+void winograd_backward_data(const Conv2dShape& p, const float* dy, const std::uint8_t* winners,
+                            const float* w, float* dx, void* work);
 template <int M>
 std::size_t winograd_backward_filter_workspace(const Conv2dShape& p);
 template <int M>
-void winograd_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
-                              float* dbias, void* work);
+void winograd_backward_filter(const Conv2dShape& p, const float* x, const float* dy,
+                              const std::uint8_t* winners, float* dw, float* dbias, void* work);
 
 }  // namespace etude::ETUDE_BACKEND

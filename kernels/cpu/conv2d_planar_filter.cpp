@@ -14,15 +14,15 @@
 // `work` = slices x (dw + dbias). Multiply-adds: 4.5 C K a pixel, where the definition has 9.
 // Memory: x (two rows more a strip) and dy once. Deterministic: fixed slices, fixed order.
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/conv_reader.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/planar.h"
 #include "kernels/cpu/planar_transform.h"
-#include "kernels/cpu/transpose.h"
+#include "kernels/cpu/slices.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace {
 
-constexpr Index kTaps = 3;
 constexpr int kTileOutputs = kLanes == 16 ? 8 : 3;  // times three accumulators
 constexpr Index kPlaneVectors = 3072;
 constexpr Index kMostPairs = 256;  // of a channel and an output: bounds the sums
@@ -96,8 +96,10 @@ void transform_gradient(PlanarReader& dy, Index first, Index rows, float* d, flo
 }
 
 // A strip and the rows that are read for it: x's, then dy's.
+template <class Reader>
 struct Strip {
-  PlanarReader x, dy;
+  Reader x;
+  PlanarReader dy;
   Index pad_h, first_row = 0, rows = 0;
 
   void place(const Plan& g, Index unit) {
@@ -110,7 +112,8 @@ struct Strip {
 };
 
 // Adds a strip to sums[i][c][k][r] and dbias[k], vectors over the lanes, while it fetches the next.
-void add_strip(Strip& strip, const Strip* next, float* sums, float* dbias) {
+template <class Reader>
+void add_strip(Strip<Reader>& strip, const Strip<Reader>* next, float* sums, float* dbias) {
   alignas(64) float planes[kPlaneVectors * kLanes];
   const Index C = strip.x.channels(), K = strip.dy.channels();
   const Index rows = strip.rows, lines = strip.lines();
@@ -118,7 +121,7 @@ void add_strip(Strip& strip, const Strip* next, float* sums, float* dbias) {
   float* const d = planes + kTileComponents * C * lines * kLanes;
   alignas(64) float bias[kPlanarChannels * kLanes] = {};
   // The next strip's rows are fetched one by one, those of dy here and those of x below.
-  transform_input(strip.x, strip.first_row - strip.pad_h, lines, lines, v,
+  transform_input(strip.x, strip.first_row - strip.pad_h, lines, lines, 0, v,
                   next ? &next->dy : nullptr, next ? next->first_row : 0);
   transform_gradient(strip.dy, strip.first_row, rows, d, bias);
   for (Index k = 0; k < K; ++k)
@@ -141,31 +144,19 @@ void add_strip(Strip& strip, const Strip* next, float* sums, float* dbias) {
   }
 }
 
-// sums[j] = sum of the lanes of vectors[j], in place.
-void sum_lanes(float* vectors, Index count) {
-  for (Index j = 0; j < count; j += kLanes) {
-    Vec square[kLanes];
-    for (Index l = 0; l < kLanes; ++l)
-      square[l] = j + l < count ? load(vectors + (j + l) * kLanes) : Vec{};
-    transpose(square);
-    for (int half = kLanes / 2; half > 0; half /= 2)
-      for (int l = 0; l < half; ++l) square[l] += square[l + half];
-    store_n(vectors + j, square[0], min_of(kLanes, count - j));
-  }
-}
-
 // Strips [first, last): dw[k][r][s][c] and dbias[k] of the outputs of dy.
-void add_slice(const Plan& g, const Strip& unplaced, Index first, Index last, float* dw,
+template <class Reader>
+void add_slice(const Plan& g, const Strip<Reader>& unplaced, Index first, Index last, float* dw,
                float* dbias) {
   alignas(64) float sums[kTileComponents * kTaps * kMostPairs * kLanes];
   alignas(64) float bias[kPlanarChannels * kLanes] = {};
   const Index C = unplaced.x.channels(), K = unplaced.dy.channels(), products = C * K * kTaps;
   for (Index j = 0; j < kTileComponents * products; ++j) store(sums + j * kLanes, Vec{});
-  Strip strips[2] = {unplaced, unplaced};
+  Strip<Reader> strips[2] = {unplaced, unplaced};
   if (first < last) strips[0].place(g, first);
   for (Index unit = first; unit < last; ++unit) {
-    Strip& strip = strips[(unit - first) % 2];
-    Strip& next = strips[(unit - first + 1) % 2];
+    Strip<Reader>& strip = strips[(unit - first) % 2];
+    Strip<Reader>& next = strips[(unit - first + 1) % 2];
     if (unit + 1 < last) next.place(g, unit + 1);
     add_strip(strip, unit + 1 < last ? &next : nullptr, sums, bias);
   }
@@ -185,6 +176,32 @@ void add_slice(const Plan& g, const Strip& unplaced, Index first, Index last, fl
   }
 }
 
+// dw and dbias of the pixels that x reads; the reader is made by make_reader(tiles).
+template <class MakeReader>
+void backward_filter(const Conv2dShape& p, MakeReader&& make_reader, const float* dy,
+                     const std::uint8_t* winners, float* dw, float* dbias, void* work) {
+  const Plan g(p, winners);
+  const Index pool = winners ? 2 : 1;
+  const auto reader = make_reader(g.tiles);
+  const PlanarImage dy_image(p.n, p.p() / pool, p.q() / pool, p.k);
+  float* const dw_parts = static_cast<float*>(work);
+  float* const dbias_parts = dw_parts + g.slices * p.w_size();
+  parallel_for(g.slices * g.blocks, p.macs(), [&](Index task) {
+    const Index slice = task / g.blocks, block = task % g.blocks;
+    const Index k = p.k * block / g.blocks;
+    PlanarImage outputs = dy_image;
+    outputs.channels = p.k * (block + 1) / g.blocks - k;
+    const Strip strip{
+        reader,
+        PlanarReader(dy + k, winners ? winners + k : nullptr, outputs, g.tiles, 0, kTilePixels),
+        p.pad_h};
+    add_slice(g, strip, g.units * slice / g.slices, g.units * (slice + 1) / g.slices,
+              dw_parts + slice * p.w_size() + k * p.r * p.s * p.c, dbias_parts + slice * p.k + k);
+  });
+  add_slices(dw_parts, g.slices, p.w_size(), dw);
+  if (dbias) add_slices(dbias_parts, g.slices, p.k, dbias);
+}
+
 }  // namespace
 
 std::size_t planar_backward_filter_workspace(const Conv2dShape& p) {
@@ -194,33 +211,20 @@ std::size_t planar_backward_filter_workspace(const Conv2dShape& p) {
 
 void planar_backward_filter(const Conv2dShape& p, const float* x, const float* dy,
                             const std::uint8_t* winners, float* dw, float* dbias, void* work) {
-  const Plan g(p, winners);
-  const Index pool = winners ? 2 : 1;
-  const PlanarImage x_image(p.n, p.h, p.w, p.c);
-  const PlanarImage dy_image(p.n, p.p() / pool, p.q() / pool, p.k);
-  float* const dw_parts = static_cast<float*>(work);
-  float* const dbias_parts = dw_parts + g.slices * p.w_size();
-  parallel_for(g.slices * g.blocks, p.macs(), [&](Index task) {
-    const Index slice = task / g.blocks, block = task % g.blocks;
-    const Index k = p.k * block / g.blocks;
-    PlanarImage outputs = dy_image;
-    outputs.channels = p.k * (block + 1) / g.blocks - k;
-    const Strip strip{{x, nullptr, x_image, g.tiles, -p.pad_w, kTileComponents},
-                      {dy + k, winners ? winners + k : nullptr, outputs, g.tiles, 0, kTilePixels},
-                      p.pad_h};
-    add_slice(g, strip, g.units * slice / g.slices, g.units * (slice + 1) / g.slices,
-              dw_parts + slice * p.w_size() + k * p.r * p.s * p.c, dbias_parts + slice * p.k + k);
-  });
-  const auto add_parts = [&](const float* parts, Index size, float* sum) {
-    for_each_vector(size, [&](Index i, auto access) {
-      Vec total{};
-      for (Index slice = 0; slice < g.slices; ++slice)
-        total += access.load(parts + slice * size + i);
-      access.store(sum + i, total);
-    });
+  const auto reader = [&](Index tiles) {
+    return PlanarReader(x, nullptr, {p.n, p.h, p.w, p.c}, tiles, -p.pad_w, kTileComponents);
   };
-  add_parts(dw_parts, p.w_size(), dw);
-  if (dbias) add_parts(dbias_parts, p.k, dbias);
+  backward_filter(p, reader, dy, winners, dw, dbias, work);
+}
+
+void planar_block_backward_filter(const Conv2dShape& first, const Conv2dShape& second,
+                                  const float* x, const float* w1, const float* bias1,
+                                  const float* dy, const std::uint8_t* winners, float* dw,
+                                  float* dbias, void* work) {
+  const auto reader = [&](Index tiles) {
+    return ConvReader(first, x, w1, bias1, tiles, -second.pad_w);
+  };
+  backward_filter(second, reader, dy, winners, dw, dbias, work);
 }
 
 }  // namespace etude::ETUDE_BACKEND

@@ -3,7 +3,6 @@
 // four may overlap those before, which keeps every access within the pixel.
 #include "kernels/cpu/planar.h"
 
-#include "kernels/cpu/planar_transform.h"
 #include "kernels/cpu/transpose.h"
 
 namespace etude::ETUDE_BACKEND {
@@ -75,16 +74,17 @@ Index half(Index a) { return (a - (a & 1)) / 2; }
 
 void lane_columns(const PlanarImage& image, Index tiles, Index first_lane, Index step, Index shift,
                   int count, LaneColumn* columns) {
-  for (int j = 0; j < count; ++j) {
-    LaneColumn& column = columns[j];
-    column.inside = true;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const Index n = (first_lane + lane) / tiles, t = (first_lane + lane) % tiles;
+  for (int j = 0; j < count; ++j) columns[j].inside = true, columns[j].last = -1;
+  Index n = first_lane / tiles, t = first_lane % tiles;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    for (int j = 0; j < count; ++j) {
       const Index w = step * t + shift + j;
       const bool inside = n < image.n && w >= 0 && w < image.width;
-      column.offset[lane] = inside ? n * image.height * image.row() + w * image.pixel : -1;
-      column.inside &= inside;
+      columns[j].offset[lane] = inside ? n * image.height * image.row() + w * image.pixel : -1;
+      columns[j].inside &= inside;
+      columns[j].last = max_of(columns[j].last, columns[j].offset[lane]);
     }
+    if (++t == tiles) t = 0, ++n;
   }
 }
 
@@ -103,9 +103,12 @@ void store_pixels(const float* planes, const LaneColumn& column, Index channels,
 }
 
 // Four channels of a pixel are one 32-bit word, and so is a lane.
-void load_codes(const std::uint8_t* row, const LaneColumn& column, Index channels,
+void load_codes(const std::uint8_t* row, Index size, const LaneColumn& column, Index channels,
                 std::int32_t* planes) {
-  if (channels < 4) {
+  constexpr Index block = 16;  // bytes of a vector of four words
+  constexpr auto none = kNoWinner * 0x01010101;
+  alignas(block) static constexpr std::int32_t outside[] = {none, none, none, none};
+  if (channels > block || column.last + block > size) {
     for (int lane = 0; lane < kLanes; ++lane)
       for (Index c = 0; c < channels; ++c) {
         const Index offset = column.offset[lane];
@@ -113,16 +116,18 @@ void load_codes(const std::uint8_t* row, const LaneColumn& column, Index channel
       }
     return;
   }
-  for (Index c = 0; c < channels; c = next_four(c, channels)) {
-    alignas(64) std::int32_t words[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-      words[lane] = kNoWinner * 0x01010101;
-      if (column.inside || column.offset[lane] >= 0)
-        __builtin_memcpy(&words[lane], row + column.offset[lane] + c, 4);
-    }
-    const IntVec word = *reinterpret_cast<const IntVec*>(words);
-    for (int i = 0; i < 4; ++i)
-      *reinterpret_cast<IntVec*>(planes + (c + i) * kLanes) = (word >> (8 * i)) & 127;
+  Vec words[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+    words[i] = load_blocks([&](int b) {
+      const Index offset = column.offset[4 * b + i];
+      return offset < 0 ? reinterpret_cast<const float*>(outside)
+                        : reinterpret_cast<const float*>(row + offset);
+    });
+  transpose_blocks(words[0], words[1], words[2], words[3]);
+  for (Index c = 0; c < channels; ++c) {
+    const IntVec word = (IntVec)words[c / 4];  // the same bits
+    *reinterpret_cast<IntVec*>(planes + c * kLanes) = (word >> (8 * (c % 4))) & 127;
   }
 }
 
@@ -167,9 +172,11 @@ void PlanarReader::read_unpooled(Index h, float (*planes)[kPlanarChannels * kLan
                                  const PlanarReader* next, Index next_h) {
   if (pooled_row_ != h / 2) {
     pooled_row_ = h / 2;
+    const Index row = h / 2 * image_.row();
+    const Index size = image_.n * image_.height * image_.row() - image_.pixel + image_.channels;
     for (Index j = 0; j <= half(shift_ + count_ - 1) - half(shift_); ++j) {
-      load_pixels(x_ + h / 2 * image_.row(), columns_[j], image_.channels, pooled_[j]);
-      load_codes(winners_ + h / 2 * image_.row(), columns_[j], image_.channels, codes_[j]);
+      load_pixels(x_ + row, columns_[j], image_.channels, pooled_[j]);
+      load_codes(winners_ + row, size - row, columns_[j], image_.channels, codes_[j]);
     }
   }
   for (int j = 0; j < count_; ++j) {
@@ -179,28 +186,6 @@ void PlanarReader::read_unpooled(Index h, float (*planes)[kPlanarChannels * kLan
     for (Index i = 0; i < image_.channels * kLanes; i += kLanes) {
       const IntVec code = *reinterpret_cast<const IntVec*>(codes_[column] + i);
       store(planes[j] + i, code == tap ? load(pooled_[column] + i) : Vec{});
-    }
-  }
-}
-
-void transform_input(PlanarReader& x, Index first, Index rows, Index lines, float* v,
-                     const PlanarReader* next, Index next_first) {
-  const Index channels = x.channels(), plane = channels * lines * kLanes;
-  alignas(64) float pixels[kTileComponents][kPlanarChannels * kLanes];
-  for (Index r = 0; r < rows; ++r, v += kLanes) {
-    if (!x.has(first + r)) {
-      for (Index i = 0; i < kTileComponents * channels; ++i) store(v + i * lines * kLanes, Vec{});
-      continue;
-    }
-    x.read(first + r, pixels, next, next_first + r);
-    for (Index c = 0; c < channels; ++c) {
-      Vec d[kTileComponents], component[kTileComponents];
-#pragma GCC unroll 6
-      for (int j = 0; j < kTileComponents; ++j) d[j] = load(pixels[j] + c * kLanes);
-      input_transform(d, component);
-#pragma GCC unroll 6
-      for (int i = 0; i < kTileComponents; ++i)
-        store(v + i * plane + c * lines * kLanes, component[i]);
     }
   }
 }

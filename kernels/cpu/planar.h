@@ -15,6 +15,7 @@
 
 namespace etude::ETUDE_BACKEND {
 
+inline constexpr Index kTaps = 3;          // of a filter, each axis
 inline constexpr int kTilePixels = 4;      // outputs of F(4,3)
 inline constexpr int kTileComponents = 6;  // its products, and the pixels a tile reads
 inline constexpr Index kPlanarChannels = 32;
@@ -31,6 +32,7 @@ struct PlanarImage {
 struct LaneColumn {
   Index offset[kLanes];  // of the pixel in its image's first row, in floats; -1: outside
   bool inside;           // no lane is outside
+  Index last;            // the largest of them
 };
 void lane_columns(const PlanarImage& image, Index tiles, Index first_lane, Index step, Index shift,
                   int count, LaneColumn* columns);
@@ -41,9 +43,10 @@ void load_pixels(const float* row, const LaneColumn& column, Index channels, flo
 // The reverse; pixels outside are left alone.
 void store_pixels(const float* planes, const LaneColumn& column, Index channels, float* row);
 
-// The same for bytes: a number from 0 to 127 in each 32-bit lane.
-void load_codes(const std::uint8_t* row, const LaneColumn& column, Index channels,
-                std::int32_t* planes);  // kNoWinner outside
+// The same for bytes: a number from 0 to 127 in each 32-bit lane; kNoWinner outside. `size`: how
+// many bytes there are from `row` on.
+void load_codes(const std::uint8_t* row, Index size, const LaneColumn& column, Index channels,
+                std::int32_t* planes);
 void store_codes(const std::int32_t* planes, const LaneColumn& column, Index channels,
                  std::uint8_t* row);
 
@@ -111,11 +114,5 @@ class PlanarReader {
   alignas(64) float pooled_[kPooledColumns][kPlanarChannels * kLanes];
   alignas(64) std::int32_t codes_[kPooledColumns][kPlanarChannels * kLanes];
 };
-
-// v[(i C + c) lines + r] = component i of the input transform of channel c in row first + r, for
-// r < rows, from a reader of kTileComponents pixels. Row next_first + r of `next`, if any, is
-// prefetched.
-void transform_input(PlanarReader& x, Index first, Index rows, Index lines, float* v,
-                     const PlanarReader* next = nullptr, Index next_first = 0);
 
 }  // namespace etude::ETUDE_BACKEND

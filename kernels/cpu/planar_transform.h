@@ -74,4 +74,31 @@ ETUDE_INLINE void gradient_transform(const Vec (&dy)[kTilePixels], Vec (&d)[kTil
   d[5] = dy[3];
 }
 
+// v[(i C + c) lines + l] = component i of the input transform of channel c in row first + r, for
+// r < rows, from a reader of kTileComponents pixels; l = (first_line + r) mod lines. Row
+// next_first + r of `next`, if any, is prefetched.
+inline void transform_input(PlanarReader& x, Index first, Index rows, Index lines, Index first_line,
+                            float* v, const PlanarReader* next = nullptr, Index next_first = 0) {
+  const Index channels = x.channels(), plane = channels * lines * kLanes;
+  alignas(64) float pixels[kTileComponents][kPlanarChannels * kLanes];
+  for (Index r = 0; r < rows; ++r) {
+    float* const line = v + (first_line + r) % lines * kLanes;
+    if (!x.has(first + r)) {
+      for (Index i = 0; i < kTileComponents * channels; ++i)
+        store(line + i * lines * kLanes, Vec{});
+      continue;
+    }
+    x.read(first + r, pixels, next, next_first + r);
+    for (Index c = 0; c < channels; ++c) {
+      Vec d[kTileComponents], component[kTileComponents];
+#pragma GCC unroll 6
+      for (int j = 0; j < kTileComponents; ++j) d[j] = load(pixels[j] + c * kLanes);
+      input_transform(d, component);
+#pragma GCC unroll 6
+      for (int i = 0; i < kTileComponents; ++i)
+        store(line + i * plane + c * lines * kLanes, component[i]);
+    }
+  }
+}
+
 }  // namespace etude::ETUDE_BACKEND

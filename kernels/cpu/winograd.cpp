@@ -45,6 +45,7 @@ struct Problem {
   Index n, height, width, outputs;
   const float* bias;
   bool relu;
+  std::uint8_t* winners = nullptr;  // max-pool 2x2 after the ReLU: y [n, height / 2, width / 2, k]
 
   TileGrid grid(int m) const { return {n, height, width, m}; }
 };
@@ -199,6 +200,53 @@ void write_tiles(const Problem& q, const float* m, Index m_step, Index first, In
   }
 }
 
+// The same with pooling: the maximum of every whole window 2 x 2, and its tap 2 r + s.
+template <int M>
+void write_pooled_tiles(const Problem& q, const float* m, Index m_step, Index first, Index count,
+                        Index k, Index live) {
+  constexpr int tile = Winograd<M>::kTile, windows = M / 2;
+  const TileGrid grid = q.grid(M);
+  const Index width = round_up(live, kLanes), P = q.height / 2, Q = q.width / 2;
+  for (Index t = 0; t < count; ++t) {
+    const Index n = (first + t) / (grid.rows * grid.columns);
+    const Index h = (first + t) / grid.columns % grid.rows * windows;
+    const Index w = (first + t) % grid.columns * windows;
+    const Index rows = min_of(windows, P - h), columns = min_of(windows, Q - w);
+    const Index at = ((n * P + h) * Q + w) * q.outputs + k;
+    for_each_vector(live, [&](Index i, auto access) {
+      const float* const from = m + t * width + i;
+      const Vec bias = q.bias ? access.load(q.bias + k + i) : Vec{};
+      Vec y[M][M];
+      transform_2d<tile, M, Winograd<M>::output>(
+          [&](int r, int s) { return load(from + (r * tile + s) * m_step); },
+          [&](int r, int s, Vec v) { y[r][s] = v + bias; });
+      for (Index a = 0; a < rows; ++a)
+        for (Index b = 0; b < columns; ++b) {
+          Vec best = y[2 * a][2 * b];
+          IntVec winner{};
+          for (int tap = 1; tap < 4; ++tap) {
+            const Vec v = y[2 * a + tap / 2][2 * b + tap % 2];
+            const IntVec wins = (v > best) | (v != v);
+            best = wins ? v : best;
+            winner = wins ? splat(tap) : winner;
+          }
+          const Index to = at + (a * Q + b) * q.outputs + i;
+          access.store(q.y + to, relu(best));
+          store_bytes_n(q.winners + to, winner, access.n);
+        }
+    });
+  }
+}
+
+template <int M>
+void write(const Problem& q, const float* m, Index m_step, Index first, Index count, Index k,
+           Index live) {
+  if (q.winners)
+    write_pooled_tiles<M>(q, m, m_step, first, count, k, live);
+  else
+    write_tiles<M>(q, m, m_step, first, count, k, live);
+}
+
 // Many tiles, few channels: the filters first, then a task for each block of tiles.
 template <int M>
 void multiply_local_tiles(const Problem& q, const Plan<M>& plan, float* u) {
@@ -229,7 +277,7 @@ void multiply_local_tiles(const Problem& q, const Plan<M>& plan, float* u) {
                  for (Index panel = 0; panel < panels; ++panel) {
                    multiply_tiles<M>(v, 0, 0, count, C, u + panel * panel_size, step(panel),
                                      static_cast<int>(vectors_of(live(panel))), false, m, m_step);
-                   write_tiles<M>(q, m, m_step, first, count, panel * kPanelWidth, live(panel));
+                   write<M>(q, m, m_step, first, count, panel * kPanelWidth, live(panel));
                  }
                });
 }
@@ -263,7 +311,7 @@ void multiply_shared_tiles(const Problem& q, const Plan<M>& plan, float* work) {
         transform_filters<M>(q.filters, k, live, c, depth, u, u_step);
         multiply_tiles<M>(v, run, t, count, depth, u, u_step, vectors, run > 0, m, m_step);
       }
-      write_tiles<M>(q, m, m_step, begin + t, count, k, live);
+      write<M>(q, m, m_step, begin + t, count, k, live);
     });
   }
 }
@@ -300,15 +348,28 @@ void winograd_forward(const Conv2dShape& p, const float* x, const float* w, cons
 }
 
 template <int M>
+void winograd_pool_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
+                           float* y, std::uint8_t* winners, void* work) {
+  Problem q = forward_problem(p, M);
+  q.source.data = x;
+  q.filters.w = w;
+  q.y = y;
+  q.bias = bias;
+  q.winners = winners;
+  solve<M>(q, work);
+}
+
+template <int M>
 std::size_t winograd_backward_data_workspace(const Conv2dShape& p) {
   return bytes(Plan<M>(backward_problem(p, M)).work_floats());
 }
 
 template <int M>
-void winograd_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
-                            void* work) {
+void winograd_backward_data(const Conv2dShape& p, const float* dy, const std::uint8_t* winners,
+                            const float* w, float* dx, void* work) {
   Problem q = backward_problem(p, M);
   q.source.data = dy;
+  q.source.winners = winners;
   q.filters.w = w;
   q.y = dx;
   solve<M>(q, work);
@@ -318,9 +379,11 @@ void winograd_backward_data(const Conv2dShape& p, const float* dy, const float* 
   template std::size_t winograd_forward_workspace<M>(const Conv2dShape&);                         \
   template void winograd_forward<M>(const Conv2dShape&, const float*, const float*, const float*, \
                                     bool, float*, void*);                                         \
+  template void winograd_pool_forward<M>(const Conv2dShape&, const float*, const float*,          \
+                                         const float*, float*, std::uint8_t*, void*);             \
   template std::size_t winograd_backward_data_workspace<M>(const Conv2dShape&);                   \
-  template void winograd_backward_data<M>(const Conv2dShape&, const float*, const float*, float*, \
-                                          void*);
+  template void winograd_backward_data<M>(const Conv2dShape&, const float*, const std::uint8_t*,  \
+                                          const float*, float*, void*);
 ETUDE_WINOGRAD(2)
 ETUDE_WINOGRAD(4)
 

@@ -101,17 +101,18 @@ std::size_t winograd_backward_filter_workspace(const Conv2dShape& p) {
 }
 
 template <int M>
-void winograd_backward_filter(const Conv2dShape& p, const float* x, const float* dy, float* dw,
-                              float* dbias, void* work) {
+void winograd_backward_filter(const Conv2dShape& p, const float* x, const float* dy,
+                              const std::uint8_t* winners, float* dw, float* dbias, void* work) {
   using Transforms = Winograd<M>;
   const FilterPlan<M> plan(p);
   const TileRuns d{static_cast<float*>(work), plan.chunk, plan.dy_runs};
   const TileRuns v{d.data + plan.d_floats, plan.chunk, plan.x_runs};
   float* const g = v.data + plan.v_floats;
-  if (dbias) bias_gradient(dy, p.n * p.p() * p.q(), p.k, dbias, g + plan.g_floats);
+  const Index pool = winners ? 2 : 1, pixels = p.n * (p.p() / pool) * (p.q() / pool);
+  if (dbias) bias_gradient(dy, pixels, p.k, dbias, g + plan.g_floats);
 
   const TiledImage inputs{x, p.h, p.w, p.c, M, p.pad_h, p.pad_w};
-  const TiledImage gradients{dy, p.p(), p.q(), p.k, M, 0, 0};
+  const TiledImage gradients{dy, p.p(), p.q(), p.k, M, 0, 0, winners};
   const Index work_per_tile = plan.kElements * p.c * p.k, total = plan.grid.count();
   Index first = 0;
   do {  // once even without tiles: dw is zero
@@ -154,7 +155,7 @@ void winograd_backward_filter(const Conv2dShape& p, const float* x, const float*
 #define ETUDE_WINOGRAD(M)                                                                   \
   template std::size_t winograd_backward_filter_workspace<M>(const Conv2dShape&);           \
   template void winograd_backward_filter<M>(const Conv2dShape&, const float*, const float*, \
-                                            float*, float*, void*);
+                                            const std::uint8_t*, float*, float*, void*);
 ETUDE_WINOGRAD(2)
 ETUDE_WINOGRAD(4)
 
