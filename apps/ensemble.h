@@ -7,7 +7,8 @@
 //             songs are drawn anew each epoch in proportion to their weights
 //   snapshot  one training whose learning rate rises and falls several times; the weights at the
 //             end of each cycle are a member (Huang et al., ICLR 2017)
-//   diverse   members with other front ends and lengths, and other seeds
+//   diverse   members with other front ends and lengths, and other seeds, and a linear model on
+//             statistics of long crops (models/linear.h)
 //
 // The run folder holds ensemble.json, which names the members (run folders or checkpoints, relative
 // to it) and their weights. For classes, probabilities are averaged; for valence and arousal, the

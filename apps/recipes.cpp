@@ -21,23 +21,24 @@ void set_default(std::optional<T>& field, T value) {
 // Why `small` or `general`, and which.
 Recipe fitting_recipe(const TrainConfig& config, const DataProfile& profile, int items) {
   Recipe recipe{"general", "", {}, {}};
-  if (profile.kind != Kind::songs) {
-    recipe.reason = fmt::format("the data are {}", to_string(profile.kind));
+  const std::string files =
+      profile.kind == Kind::songs ? "songs" : fmt::format("files ({})", to_string(profile.kind));
+  if (profile.kind == Kind::images) {
+    recipe.reason = "the data are images";
   } else if (items > small_data) {
-    recipe.reason = fmt::format("{} songs are more than {}", items, small_data);
+    recipe.reason = fmt::format("{} {} are more than {}", items, files, small_data);
   } else if (config.model && *config.model != "vgg4") {
     recipe.reason =
         fmt::format("--model {} is not the network of the recipe for small data", *config.model);
   } else {
     recipe.name = "small";
-    recipe.reason = fmt::format("{} songs are at most {}", items, small_data);
+    recipe.reason = fmt::format("{} {} are at most {}", items, files, small_data);
   }
   return recipe;
 }
 
 void fill_small(TrainConfig& config, const DataProfile& profile) {
   check_usage(profile.kind != Kind::images, "--recipe small: is for audio; the data are images");
-  if (profile.kind != Kind::songs) set_default<std::string>(config.preset, "mer");
   set_default<std::string>(config.model, "vgg4");
   // The number of epochs is fixed and the last weights count, so a fold needs no validation part
   // and trains on all that is not held out. A single run keeps one, for its curves.

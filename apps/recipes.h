@@ -1,9 +1,11 @@
 // Recipes: choices that go together, under one name.
 //
 //   etude     the default: the one of the two below that fits the data
-//   small     songs, up to a few thousand: a four-block VGG on crops of three seconds, trained long
-//             (measured: 0.716 on 900 clips in four quadrants, ten-fold by artist)
-//   general   everything else: images, words, sounds, many songs
+//   small     songs, sounds or words, up to a few thousand: a four-block VGG, trained long, on
+//   crops
+//             of three seconds, or whole words (measured: 0.716 on 900 clips in four quadrants,
+//             ten-fold by artist)
+//   general   everything else: images, and many files
 //   original  music emotion as first published with these networks, flaws included
 //
 // A recipe fills options that were not given; every one of them can be given another value.

@@ -87,9 +87,10 @@ void visit_fields(Config& c, F&& f) {
     IsMember(recipe_names()));
   f("ensemble", c.ensemble, "Training",
     "Several models that answer as one: bagging, boosting (SAMME), snapshot (of one training), "
-    "diverse (front ends and lengths)",
+    "diverse (front ends, lengths, a linear model)",
     IsMember(Words{"bagging", "boosting", "snapshot", "diverse"}));
-  f("members", c.members, "Training", "Members of the ensemble [5]", number_in(2, 100));
+  f("members", c.members, "Training", "Members of the ensemble [5; 6 of diverse]",
+    number_in(2, 100));
   f("cycles", c.cycles, "Training",
     "How often the schedule runs within the epochs; the weights after each are kept", positive);
   f("optimizer", c.optimizer, "Training", "[by the data]", IsMember(Words{"sgd", "adamw"}));

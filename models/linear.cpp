@@ -1,8 +1,10 @@
 #include "models/linear.h"
 
+#include <fmt/format.h>
+
 namespace etude::models {
 
-LinearModel::Standardize::Standardize(Index features)
+Standardize::Standardize(Index features)
     : running_mean_(Tensor::zeros({features})),
       running_var_(Tensor::full({features}, 1)),
       num_batches_tracked_(Tensor::zeros({}, DType::i64)) {
@@ -11,7 +13,7 @@ LinearModel::Standardize::Standardize(Index features)
   register_buffer("num_batches_tracked", num_batches_tracked_);
 }
 
-Tensor LinearModel::Standardize::forward(const Tensor& x) {
+Tensor Standardize::forward(const Tensor& x) {
   BatchNormOptions options;
   options.training = training() && x.dim(0) > 1;
   if (options.training) {
@@ -24,7 +26,7 @@ Tensor LinearModel::Standardize::forward(const Tensor& x) {
   return batch_norm(x, gamma, beta, running_mean_, running_var_, options);
 }
 
-std::string LinearModel::Standardize::describe() const {
+std::string Standardize::describe() const {
   return fmt::format("{}, no scale and shift", running_mean_.size());
 }
 
@@ -47,6 +49,49 @@ Tensor LinearModel::forward(const Tensor& x) {
   check(x.rank() == 4 && x.dim(1) == height_ && x.dim(3) == channels_,
         "linear: built for inputs [N]x{}x[W]x{}, got {}", height_, channels_, to_string(x.shape()));
   return fc_(norm_(flatten(mean_std(x))));
+}
+
+namespace {
+
+constexpr Index widest_average = 32;
+
+}  // namespace
+
+StatisticsModel::StatisticsModel(Index height, Index width, Index channels, Index outputs,
+                                 std::uint64_t seed)
+    : StatisticsModel(height, width, channels, outputs, Generator(seed)) {}
+
+StatisticsModel::StatisticsModel(Index height, Index width, Index channels, Index outputs,
+                                 Generator generator)
+    : height_(height), channels_(channels), bias_(Tensor::zeros({outputs})) {
+  check(height > 0 && width > 0 && channels > 0 && outputs > 0,
+        "statistics: height {}, width {}, channels {} and outputs {} must be positive", height,
+        width, channels, outputs);
+  const Index features = height * 2 * channels;
+  for (Index columns = 1; columns == 1 || (columns <= widest_average && 2 * columns <= width);
+       columns *= 2) {
+    norms_.push_back(std::make_unique<Standardize>(features));
+    parts_.push_back(std::make_unique<Linear>(features, outputs, false, generator));
+  }
+  register_parameter("fc.bias", bias_);
+  for (std::size_t k = 0; k < parts_.size(); ++k) {
+    register_module(fmt::format("norm.{}", k), *norms_[k]);
+    register_module(fmt::format("fc.{}", k), *parts_[k]);
+  }
+}
+
+Tensor StatisticsModel::forward(const Tensor& x) {
+  const Index widest = Index{1} << (parts_.size() - 1);
+  check(x.rank() == 4 && x.dim(1) == height_ && x.dim(2) >= widest && x.dim(3) == channels_,
+        "statistics: built for inputs [N]x{}x[at least {}]x{}, got {}", height_, widest, channels_,
+        to_string(x.shape()));
+  Tensor average = x;
+  Tensor y = linear((*norms_[0])(flatten(mean_std(average))), parts_[0]->weight, bias_);
+  for (std::size_t k = 1; k < parts_.size(); ++k) {
+    average = avg_pool2d(average, {1, 2});
+    y = add(y, (*parts_[k])((*norms_[k])(flatten(mean_std(average)))));
+  }
+  return y;
 }
 
 }  // namespace etude::models

@@ -64,6 +64,10 @@ std::unique_ptr<Module> make_linear(const ModelOptions& o) {
   return std::make_unique<LinearModel>(o.height, o.channels, o.outputs, o.seed);
 }
 
+std::unique_ptr<Module> make_statistics(const ModelOptions& o) {
+  return std::make_unique<StatisticsModel>(o.height, o.width, o.channels, o.outputs, o.seed);
+}
+
 constexpr auto basic = ResNetOptions::basic;
 constexpr auto bottleneck = ResNetOptions::bottleneck;
 
@@ -79,6 +83,7 @@ constexpr Entry entries[] = {
     {"wrn-16-4", make_wide_resnet<16, 4>, "fc.", 1},
     {"wrn-28-10", make_wide_resnet<28, 10>, "fc.", 1},
     {"linear", make_linear, "fc.", 1, false},
+    {"statistics", make_statistics, "fc.", 1, false},
 };
 
 const Entry& find(const std::string& name) {

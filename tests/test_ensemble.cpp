@@ -40,8 +40,9 @@ const std::string& tones() {
 }
 
 Words train_tones(const std::string& out) {
-  return {"train", "--dataset", "folder", "--data",  tones(), "--model", "vgg4", "--epochs",
-          "6",     "--batch",   "8",      "--cache", "none",  "--out",   out};
+  return {"train", "--dataset", "folder", "--data",   tones(), "--model",
+          "vgg4",  "--augment", "crop",   "--epochs", "6",     "--batch",
+          "8",     "--cache",   "none",   "--out",    out};
 }
 
 }  // namespace
@@ -91,19 +92,20 @@ TEST_SUITE("ensemble") {
       CAPTURE(kind);
       const TemporaryFolder folder;
       const std::string run = folder / "run";
-      const CliResult trained =
-          run_etude(train_tones(run) + Words{"--ensemble", kind, "--members", "2"});
+      const CliResult trained = run_etude(train_tones(run) + Words{"--ensemble", kind} +
+                                          (kind == "diverse" ? Words{} : Words{"--members", "2"}));
+      const std::size_t members = kind == "diverse" ? 6 : 2;
       CAPTURE(trained.err);
       REQUIRE(trained.code == 0);
       const Ensemble ensemble = read_ensemble(run);
       CHECK(ensemble.kind == kind);
-      CHECK(ensemble.members.size() == 2);
+      CHECK(ensemble.members.size() == members);
       const json before = json::parse(read_all(run + "/eval-test.json"));
       const CliResult evaluated = run_etude({"eval", run, "--json", "--cache", "none"});
       CAPTURE(evaluated.err);
       REQUIRE(evaluated.code == 0);
       const json e = json::parse(evaluated.out);
-      CHECK(e.at("members").size() == 2);
+      CHECK(e.at("members").size() == members);
       CHECK(e.at("accuracy") == before.at("accuracy"));
       CHECK(e.at("loss").get<double>() == doctest::Approx(before.at("loss").get<double>()));
       CHECK(e.at("accuracy").get<double>() > e.at("majority").get<double>());
@@ -112,7 +114,7 @@ TEST_SUITE("ensemble") {
           run_etude({"predict", run, tones() + "/low/3.wav", "--json", "--over-time"});
       REQUIRE(predicted.code == 0);
       const json answer = json::parse(predicted.out).at(0);
-      CHECK(answer.at("members") == 2);
+      CHECK(answer.at("members") == members);
       CHECK(answer.at("class") == "low");
       CHECK(answer.at("over_time").size() == 1);  // half a second
       if (kind == "diverse") {
@@ -120,6 +122,8 @@ TEST_SUITE("ensemble") {
           check_fails({"export", run, "--onnx", folder / "x.onnx"}, 1, {"ensemble", "members"});
         const json cv = json::parse(read_all(run + "/ensemble.json"));
         CHECK(cv.at("members").at(1).at("what") == "twice the bands");
+        const json linear = json::parse(read_all(run + "/member-6/run.json"));
+        CHECK(linear.at("config").at("model") == "statistics");
       }
       if (kind == "bagging") {
         // Drawn with replacement: as many in all, some more than once.

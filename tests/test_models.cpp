@@ -74,6 +74,8 @@ TEST_SUITE("models") {
         {"wrn-16-4", cifar, 2'748'890, 0},
         {"wrn-28-10", cifar, 36'479'194, 0},
         {"linear", options(64, 100, 1, 4), 64 * 2 * 4 + 4, 5},
+        {"statistics", options(64, 512, 1, 4), 6 * 64 * 2 * 4 + 4, 6 * 4 + 1},
+        {"statistics", options(64, 20, 1, 4), 4 * 64 * 2 * 4 + 4, 4 * 4 + 1},
     };
     for (const Row& row : rows) {
       INFO(row.name);
@@ -267,6 +269,30 @@ TEST_SUITE("models") {
     (*model)(Tensor::zeros({1, 2, 16, 2}));
     CHECK(state[0].tensor.to_vector<float>() == mean);
     CHECK(state[2].tensor.item() == 2);
+  }
+
+  TEST_CASE("statistics at several rates tell patterns that mean and deviation do not") {
+    // Two classes of +-1, in turn every column or every eighth: the same mean and deviation.
+    const auto model = make_model("statistics", options(1, 64, 1, 2));
+    std::vector<float> values;
+    for (const int period : {1, 8})
+      for (int column = 0; column < 64; ++column)
+        values.push_back(column / period % 2 == 0 ? 1.0f : -1.0f);
+    const Tensor x = Tensor::from(values, {2, 1, 64, 1});
+    (*model)(x);
+    // Column averages of 2, 4 and 8 are 0 in the first, +-1 in the second; of 16 and 32, 0 in both.
+    const double second[] = {1, 1, 1, 1, 0, 0};
+    for (const StateEntry& entry : model->state()) {
+      if (entry.name.find("running_mean") == std::string::npos) continue;
+      const int scale = entry.name[5] - '0';
+      const auto mean = entry.tensor.to_vector<float>();
+      CHECK(mean[0] == doctest::Approx(0));
+      CHECK(mean[1] == doctest::Approx((second[scale] + (scale == 0 ? 1 : 0)) / 2));
+    }
+    CHECK(names(*model).count("fc.bias") == 1);
+    CHECK(names(*model).count("fc.5.weight") == 1);
+    CHECK_THROWS_WITH_AS((*model)(Tensor::zeros({1, 1, 31, 1})), doctest::Contains("at least 32"),
+                         Error);
   }
 
   TEST_CASE("summary") {

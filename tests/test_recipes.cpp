@@ -49,7 +49,11 @@ TEST_SUITE("recipes") {
     CHECK(recipe.name == "small");
     CHECK(*own.model == "resnet18");
     CHECK(*own.val_fraction == 0.1);
-    chosen({}, {DataProfile::Kind::short_clips, 8000, 0.5, 1}, 900, recipe);
+    CHECK(*chosen({}, {DataProfile::Kind::sounds, 44100, 5, 5}, 400, recipe).model == "vgg4");
+    CHECK(recipe.name == "small");
+    CHECK(*chosen({}, {DataProfile::Kind::short_clips, 8000, 0.5, 1}, 900, recipe).model == "vgg4");
+    CHECK(recipe.name == "small");
+    CHECK(*chosen({}, {}, 900, recipe).model == "resnet18");  // images
     CHECK(recipe.name == "general");
     TrainConfig images;
     images.recipe = "small";
@@ -102,6 +106,22 @@ TEST_SUITE("recipes") {
     CHECK(mel.log_floor == 1e-6);
     CHECK(mel.short_clip == data::ShortClip::tile);
     CHECK(mel.standardize == data::Standardize::band);
+    // Sounds are taken as songs are.
+    const DataProfile sounds{DataProfile::Kind::sounds, 44100, 5, 5};
+    TrainConfig of_sounds = chosen({}, sounds, 400, recipe);
+    fill_defaults(of_sounds, recipe.name, sounds, 320);
+    CHECK(*of_sounds.epochs == 240);
+    CHECK(*of_sounds.width == 64);
+    CHECK(resolve_mel(of_sounds, sounds).to_map() == mel.to_map());
+    // Words are seen whole, and learned in fewer steps.
+    const DataProfile words{DataProfile::Kind::short_clips, 8000, 0.4, 0.7};
+    TrainConfig of_words = chosen({}, words, 3000, recipe);
+    fill_defaults(of_words, recipe.name, words, 2700);
+    CHECK(*of_words.epochs == 20);
+    CHECK(*of_words.width == 80);
+    CHECK(*of_words.label_smoothing == 0);
+    CHECK(of_words.augment->find("pitch,tempo") != std::string::npos);
+    CHECK(resolve_mel(of_words, words).hop == 80);
     // Fewer songs are gone over more often.
     TrainConfig few = chosen({}, songs, 100, recipe);
     fill_defaults(few, recipe.name, songs, 100);
