@@ -117,6 +117,47 @@ Answers combine(const std::vector<Answers>& members, const std::vector<double>& 
   return result;
 }
 
+std::vector<double> mixture_weights(const std::vector<Answers>& members,
+                                    const std::vector<double>& prior, const data::Dataset& dataset,
+                                    const data::Task& task) {
+  check(!members.empty() && members.size() == prior.size(), "ensemble: {} members with {} weights",
+        members.size(), prior.size());
+  check(!task.regression(), "ensemble: weights by likelihood are for classes");
+  const std::size_t n = members.front().songs.items.size();
+  // p[m][i]: what member m gives the class that song i of the first member has.
+  std::vector<std::vector<double>> p(members.size(), std::vector<double>(n));
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    const Predictions& answers = members[m].songs;
+    std::unordered_map<int, int> place;
+    for (int i = 0; i < answers.songs(); ++i) place[answers.items[i]] = i;
+    for (std::size_t i = 0; i < n; ++i) {
+      const int item = members.front().songs.items[i];
+      const auto found = place.find(item);
+      check(found != place.end(), "ensemble: member {} has no answer for item {}", m + 1, item);
+      p[m][i] = std::max(1e-30, softmax_row(answers.song(found->second),
+                                            answers.outputs)[task.label(dataset.items[item])]);
+    }
+  }
+  double total = 0;
+  for (const double weight : prior) total += weight;
+  constexpr double prior_songs = 20;
+  constexpr int steps = 500;
+  std::vector<double> weights;
+  for (const double weight : prior) weights.push_back(weight / total);
+  for (int step = 0; step < steps; ++step) {
+    std::vector<double> next;
+    for (const double weight : prior) next.push_back(prior_songs * weight / total);
+    for (std::size_t i = 0; i < n; ++i) {
+      double sum = 0;
+      for (std::size_t m = 0; m < p.size(); ++m) sum += weights[m] * p[m][i];
+      for (std::size_t m = 0; m < p.size(); ++m) next[m] += weights[m] * p[m][i] / sum;
+    }
+    for (double& weight : next) weight /= prior_songs + static_cast<double>(n);
+    weights = std::move(next);
+  }
+  return weights;
+}
+
 double worth_of(const Evaluation& e) {
   return e.regression() ? (e.valence.model.ccc + e.arousal.model.ccc) / 2 : e.song.accuracy;
 }

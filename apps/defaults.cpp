@@ -84,6 +84,8 @@ DataProfile profile_dataset(const data::Dataset& dataset) {
 
 // Short clips: speech-like settings at the files' own rate (32 ms windows, 10 ms hop, 64 bands).
 // The transform is twice as long as the window, so that the lowest bands do not fall between bins.
+// Each clip is standardised by itself: voices and microphones differ in level (Free Spoken Digit,
+// one speaker held out: 0.88 becomes 0.94, of another 0.79 0.87).
 // Songs: the preset `mer`, measured on music emotion data. Sounds: the same; half the window and
 // hop, for their shorter events, was worse for the same work (two folds of ESC-10).
 data::MelSettings default_mel(const DataProfile& profile) {
@@ -100,6 +102,7 @@ data::MelSettings default_mel(const DataProfile& profile) {
     mel.f_max = 0;
     mel.short_clip = data::ShortClip::keep;
     mel.clip_seconds = 0;
+    mel.standardize = data::Standardize::clip;
   }
   if (profile.kind != Kind::short_clips && profile.sample_rate < mel.sample_rate) {
     mel.sample_rate = profile.sample_rate;

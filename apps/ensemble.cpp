@@ -30,6 +30,7 @@ struct Variant {
   const char* what;
   double bands, hop, n_fft, seconds;
   const char* model = nullptr;
+  double say = 1;
 };
 constexpr std::array<Variant, 6> variants{
     {{"as the recipe says", 1, 1, 1, 1},
@@ -37,7 +38,7 @@ constexpr std::array<Variant, 6> variants{
      {"crops of twice the length", 1, 1, 1, 2},
      {"half the hop", 1, 0.5, 1, 1},
      {"twice the window, 1.5 times bands and crop", 1.5, 1, 2, 1.5},
-     {"linear, on statistics of crops of 8 times the length", 1, 1, 1, 8, "statistics"}}};
+     {"linear, on statistics of crops of 8 times the length", 1, 1, 1, 8, "statistics", 0.5}}};
 
 std::size_t variant_count(const TrainConfig& config) {
   return variants.size() - (config.task == "va-dynamic" ? 1 : 0);
@@ -48,13 +49,14 @@ std::int64_t member_seed(const TrainConfig& config, int member) {
   return config.seed + 1000 * static_cast<std::int64_t>(member);
 }
 
-TrainConfig member_config(const Experiment& base, int member, std::string& what) {
+TrainConfig member_config(const Experiment& base, int member, std::string& what, double& say) {
   TrainConfig config = base.config;
   config.ensemble.clear();
   config.seed = member_seed(base.config, member);
   if (base.config.ensemble != "diverse") return config;
   const Variant& variant = variants[static_cast<std::size_t>(member) % variant_count(config)];
   what = variant.what;
+  say = variant.say;
   if (variant.model) config.model = variant.model;
   TrainConfig own = base.config;  // as without an ensemble, for the length of a crop
   fill_defaults(own, base.recipe.name, base.profile,
@@ -148,8 +150,9 @@ data::Split moved_split(const data::Split& split, const data::Dataset& from,
 
 struct Trained {
   Ensemble ensemble;
-  std::vector<Answers> answers;  // of the part that is judged
-  std::vector<double> worth;     // of each member alone, for people
+  std::vector<Answers> answers;     // of the part that is judged
+  std::vector<Answers> validation;  // of the validation part, where that weighs the members
+  std::vector<double> worth;        // of each member alone, for people
 };
 
 class EnsembleTraining {
@@ -186,7 +189,8 @@ class EnsembleTraining {
     std::vector<double> weights(split_.train.size(), 1.0);
     for (int m = 0; m < members(); ++m) {
       std::string what;
-      const TrainConfig config = member_config(base_, m, what);
+      double say = 1;
+      const TrainConfig config = member_config(base_, m, what, say);
       const Experiment& e = experiments_.with(config);
       const data::Split split =
           &e == &base_ ? split_ : moved_split(split_, base_.corpus.dataset, e.corpus.dataset);
@@ -203,7 +207,13 @@ class EnsembleTraining {
                    weights_csv(e.corpus.dataset, split.train, weights));
       auto outcome = train_one(e, training);
       if (!outcome) return false;
-      double say = 1;
+      if (weighs()) {
+        LoadedModel model = load_model(training.folder, base_.device);
+        trained_.validation.push_back(answers_of(*model.module, model.spec, e.corpus, split.val,
+                                                 base_.device, training.label + "val"));
+        if (&e != &base_)
+          move_answers(trained_.validation.back(), e.corpus.dataset, base_.corpus.dataset);
+      }
       if (boosting) {
         LoadedModel model = load_model(training.folder, base_.device);
         const Answers train = answers_of(*model.module, model.spec, e.corpus, split.train,
@@ -220,7 +230,26 @@ class EnsembleTraining {
       }
       add(name, say, what, std::move(*outcome), e);
     }
+    if (weighs()) weigh();
     return true;
+  }
+
+  // Whether the validation part says how much each member counts: of members that differ, and where
+  // that part is not the one that is judged.
+  bool weighs() const {
+    return trained_.ensemble.kind == "diverse" && !split_.val.empty() && !split_.test.empty() &&
+           !data::is_regression(data::parse_task(*base_.config.task));
+  }
+
+  void weigh() {
+    auto& members = trained_.ensemble.members;
+    std::vector<double> weights;
+    for (const auto& member : members) weights.push_back(member.weight);
+    weights = mixture_weights(trained_.validation, weights, base_.corpus.dataset,
+                              load_model(folder_ / members.front().path, base_.device).spec.task);
+    for (std::size_t m = 0; m < members.size(); ++m) members[m].weight = weights[m];
+    note(fmt::format("{}weights of the members, by the validation part: {:.2f}", label_,
+                     fmt::join(weights, ", ")));
   }
 
   bool train_snapshots() {

@@ -12,7 +12,9 @@
 //
 // The run folder holds ensemble.json, which names the members (run folders or checkpoints, relative
 // to it) and their weights. For classes, probabilities are averaged; for valence and arousal, the
-// answers.
+// answers. Members count alike, but for boosting's say, and `diverse`: there the linear model
+// counts half, and for classes with a validation part beside the test part the weights are those
+// that make that part's classes likeliest (answers.h).
 #pragma once
 
 #include <filesystem>

@@ -22,6 +22,11 @@ namespace {
 // cost more to validate than the whole epoch to train. The final evaluation uses all of them.
 constexpr int validation_windows = 8;
 
+// Files are written through to the disk, which takes as long as several steps of a small network.
+// An epoch that ends sooner than this after they were written leaves it to a later one: a crash
+// then costs so many seconds.
+constexpr double seconds_between_saves = 3;
+
 std::unique_ptr<Optimizer> make_optimizer(const TrainConfig& c, const Module& model) {
   if (*c.optimizer == "sgd")
     return std::make_unique<Sgd>(model,
@@ -279,6 +284,7 @@ void Trainer::save_weights(const std::filesystem::path& path) {
 
 void Trainer::save_state_file() {
   save_training_state(RunFolder(job_.folder).state(), state(), where_it_runs(job_.device));
+  saved_ = Clock::now();
 }
 
 void Trainer::finish_epoch() {
@@ -334,15 +340,16 @@ void Trainer::finish_epoch() {
   const bool stopped_early = patience > 0 && progress_.epoch - progress_.best_epoch >= patience;
   progress_.done = progress_.epoch >= *job_.config.epochs || stopped_early;
 
-  // The state comes last: a crash before it repeats the epoch, and overwrites the rest.
-  save_weights(folder.last());
-  if (better) save_weights(folder.best());
+  // The state comes last: a crash before it repeats the epochs since it, and overwrites the rest.
+  const bool save = progress_.done || !saved_ || seconds_since(*saved_) > seconds_between_saves;
+  if (save) save_weights(folder.last());
+  if (better && (save || val_)) save_weights(folder.best());
   const int cycle = *job_.config.epochs / job_.config.cycles;
   if (job_.config.cycles > 1 && progress_.epoch % cycle == 0)
     save_weights(folder.snapshot(progress_.epoch / cycle));
   append_metrics(folder.metrics(), record);
   if (events_) events_->write(record);
-  save_state_file();
+  if (save) save_state_file();
   note(job_.label + to_line(record, *job_.config.epochs));
   if (stopped_early && progress_.epoch < *job_.config.epochs)
     note(fmt::format("{}no improvement for {} epochs: stopped (--patience)", job_.label, patience));

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "apps/model_spec.h"
+#include "apps/progress.h"
 #include "apps/tensorboard.h"
 #include "apps/train_config.h"
 #include "apps/training_state.h"
@@ -72,7 +73,8 @@ class Trainer {
   Schedule schedule_;
   CrossEntropyOptions cross_entropy_;
   Progress progress_;
-  std::optional<EventFile> events_;  // --tensorboard
+  std::optional<Clock::time_point> saved_;  // the state, last
+  std::optional<EventFile> events_;         // --tensorboard
 };
 
 }  // namespace etude::apps

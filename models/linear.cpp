@@ -63,20 +63,18 @@ StatisticsModel::StatisticsModel(Index height, Index width, Index channels, Inde
 
 StatisticsModel::StatisticsModel(Index height, Index width, Index channels, Index outputs,
                                  Generator generator)
-    : height_(height), channels_(channels), bias_(Tensor::zeros({outputs})) {
+    : height_(height), channels_(channels) {
   check(height > 0 && width > 0 && channels > 0 && outputs > 0,
         "statistics: height {}, width {}, channels {} and outputs {} must be positive", height,
         width, channels, outputs);
   const Index features = height * 2 * channels;
   for (Index columns = 1; columns == 1 || (columns <= widest_average && 2 * columns <= width);
        columns *= 2) {
+    const std::string scale = columns == 1 ? "" : fmt::format(".{}", parts_.size());
     norms_.push_back(std::make_unique<Standardize>(features));
-    parts_.push_back(std::make_unique<Linear>(features, outputs, false, generator));
-  }
-  register_parameter("fc.bias", bias_);
-  for (std::size_t k = 0; k < parts_.size(); ++k) {
-    register_module(fmt::format("norm.{}", k), *norms_[k]);
-    register_module(fmt::format("fc.{}", k), *parts_[k]);
+    parts_.push_back(std::make_unique<Linear>(features, outputs, columns == 1, generator));
+    register_module("norm" + scale, *norms_.back());
+    register_module("fc" + scale, *parts_.back());
   }
 }
 
@@ -86,7 +84,7 @@ Tensor StatisticsModel::forward(const Tensor& x) {
         "statistics: built for inputs [N]x{}x[at least {}]x{}, got {}", height_, widest, channels_,
         to_string(x.shape()));
   Tensor average = x;
-  Tensor y = linear((*norms_[0])(flatten(mean_std(average))), parts_[0]->weight, bias_);
+  Tensor y = (*parts_[0])((*norms_[0])(flatten(mean_std(average))));
   for (std::size_t k = 1; k < parts_.size(); ++k) {
     average = avg_pool2d(average, {1, 2});
     y = add(y, (*parts_[k])((*norms_[k])(flatten(mean_std(average)))));

@@ -50,7 +50,7 @@ class LinearModel final : public Module {
 //
 //   y = b + sum over scales k of W_k standardise(mean and deviation of average_k(x))
 //
-// Names: norm.K.running_{mean,var}, fc.bias, fc.K.weight.
+// Names: those of LinearModel, and norm.K.running_{mean,var}, fc.K.weight for averages over 2^K.
 class StatisticsModel final : public Module {
  public:
   StatisticsModel(Index height, Index width, Index channels, Index outputs, std::uint64_t seed);
@@ -63,7 +63,6 @@ class StatisticsModel final : public Module {
   Index height_, channels_;
   std::vector<std::unique_ptr<Standardize>> norms_;  // one a scale
   std::vector<std::unique_ptr<Linear>> parts_;       // the linear layer's columns, a scale each
-  Tensor bias_;
 };
 
 }  // namespace etude::models

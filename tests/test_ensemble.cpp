@@ -40,9 +40,25 @@ const std::string& tones() {
 }
 
 Words train_tones(const std::string& out) {
-  return {"train", "--dataset", "folder", "--data",   tones(), "--model",
-          "vgg4",  "--augment", "crop",   "--epochs", "6",     "--batch",
-          "8",     "--cache",   "none",   "--out",    out};
+  return {"train",
+          "--dataset",
+          "folder",
+          "--data",
+          tones(),
+          "--model",
+          "vgg4",
+          "--augment",
+          "crop",
+          "--mel",
+          "standardize=band",
+          "--epochs",
+          "6",
+          "--batch",
+          "8",
+          "--cache",
+          "none",
+          "--out",
+          out};
 }
 
 }  // namespace
@@ -87,6 +103,40 @@ TEST_SUITE("ensemble") {
     CHECK_THROWS_WITH_AS(move_answers(moved, from, to), doctest::Contains("x/1"), Error);
   }
 
+  TEST_CASE("weights by likelihood: to whom they go, and how much twenty songs of prior hold") {
+    data::Dataset dataset;
+    const data::Task task = two_classes();
+    std::vector<Answers> members(2);
+    constexpr int songs = 40;
+    for (int i = 0; i < songs; ++i) {
+      data::Item item;
+      item.id = std::to_string(i);
+      item.label = i % 2;
+      dataset.items.push_back(item);
+    }
+    for (Answers& member : members) member.songs.outputs = 2;
+    for (int i = 0; i < songs; ++i) {
+      // The first gives the truth 0.9, the second 0.5; the second lists the songs backwards.
+      const double good = std::log(9.0) * (i % 2 ? 1 : -1);
+      members[0].songs.items.push_back(i);
+      members[1].songs.items.push_back(songs - 1 - i);
+      for (const double logit : {0.0, good}) members[0].songs.song_outputs.push_back(logit);
+      for (int k = 0; k < 2; ++k) members[1].songs.song_outputs.push_back(0);
+    }
+    const auto weights = mixture_weights(members, {1, 1}, dataset, task);
+    CHECK(weights[0] + weights[1] == doctest::Approx(1));
+    // Where 40 log(0.9 w + 0.5 (1 - w)) + 10 log w + 10 log(1 - w) is highest.
+    const double w = weights[0];
+    CHECK(40 * 0.4 / (0.5 + 0.4 * w) + 10 / w - 10 / (1 - w) == doctest::Approx(0).epsilon(1e-6));
+    // Members that say the same keep the weights they had.
+    members[1] = members[0];
+    const auto same = mixture_weights(members, {2, 1}, dataset, task);
+    CHECK(same[0] == doctest::Approx(2.0 / 3));
+    members[1].songs.items[0] = songs + 1;
+    CHECK_THROWS_WITH_AS(mixture_weights(members, {1, 1}, dataset, task),
+                         doctest::Contains("no answer"), Error);
+  }
+
   TEST_CASE("every kind trains, is evaluated and predicts as one model") {
     for (const std::string kind : {"bagging", "boosting", "snapshot", "diverse"}) {
       CAPTURE(kind);
@@ -124,6 +174,10 @@ TEST_SUITE("ensemble") {
         CHECK(cv.at("members").at(1).at("what") == "twice the bands");
         const json linear = json::parse(read_all(run + "/member-6/run.json"));
         CHECK(linear.at("config").at("model") == "statistics");
+        double weights = 0;
+        for (const auto& member : ensemble.members) weights += member.weight;
+        CHECK(weights == doctest::Approx(1));
+        CHECK(trained.err.find("by the validation part") != std::string::npos);
       }
       if (kind == "bagging") {
         // Drawn with replacement: as many in all, some more than once.

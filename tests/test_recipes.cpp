@@ -122,6 +122,7 @@ TEST_SUITE("recipes") {
     CHECK(*of_words.label_smoothing == 0);
     CHECK(of_words.augment->find("pitch,tempo") != std::string::npos);
     CHECK(resolve_mel(of_words, words).hop == 80);
+    CHECK(resolve_mel(of_words, words).standardize == data::Standardize::clip);
     // Fewer songs are gone over more often.
     TrainConfig few = chosen({}, songs, 100, recipe);
     fill_defaults(few, recipe.name, songs, 100);
