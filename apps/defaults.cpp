@@ -161,12 +161,12 @@ Row general_row(const DataProfile& profile, int train_items, int batch) {
 }
 
 // As measured (recipes.h) from 640 clips on; with fewer, as many steps as those would take. Words
-// are learned sooner; other voices need pitch and tempo (Free Spoken Digit: 0.80 without any
+// are seen whole, and other voices need pitch and tempo (Free Spoken Digit: 0.80 without any
 // augmentation, 0.88 with these, of one speaker held out; 0.70 and 0.79 of another).
 Row small_row(const DataProfile& profile, int train_items, int batch) {
   const int steps = std::max(1, train_items / batch);
   if (profile.kind == Kind::short_clips)
-    return {std::clamp(1700 / steps, 20, 120),
+    return {std::clamp(3400 / steps, 20, 120),
             3e-3,
             0.05,
             0,

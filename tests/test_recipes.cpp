@@ -117,7 +117,7 @@ TEST_SUITE("recipes") {
     const DataProfile words{DataProfile::Kind::short_clips, 8000, 0.4, 0.7};
     TrainConfig of_words = chosen({}, words, 3000, recipe);
     fill_defaults(of_words, recipe.name, words, 2700);
-    CHECK(*of_words.epochs == 20);
+    CHECK(*of_words.epochs == 40);
     CHECK(*of_words.width == 80);
     CHECK(*of_words.label_smoothing == 0);
     CHECK(of_words.augment->find("pitch,tempo") != std::string::npos);
