@@ -74,10 +74,9 @@ struct Corpora {
   // Trained on first use.
   const std::string& tone_model() {
     if (!std::filesystem::exists(tone_run)) {
-      const CliResult result =
-          run_etude({"train", "--dataset", "folder", "--data", tones, "--model", "vgg4", "--epochs",
-                     "8", "--batch", "8", "--mel", "standardize=band", "--cache", "none", "--out",
-                     tone_run});
+      const CliResult result = run_etude(
+          {"train", "--dataset", "folder", "--data", tones, "--model", "vgg4", "--epochs", "8",
+           "--batch", "8", "--mel", "standardize=band", "--cache", "none", "--out", tone_run});
       CAPTURE(result.err);
       REQUIRE(result.code == 0);
     }
