@@ -80,17 +80,28 @@ BatchNorm2d::BatchNorm2d(Index channels, bool relu, double eps, double momentum)
   register_buffer("num_batches_tracked", num_batches_tracked);
 }
 
-Tensor BatchNorm2d::forward(const Tensor& x, const Tensor& residual) {
+BatchNormOptions BatchNorm2d::options_of_call() {
   if (training()) ++*num_batches_tracked.data<std::int64_t>();
-  return batch_norm(x, weight, bias, running_mean, running_var,
-                    {training(), momentum_, eps_, relu_}, residual);
+  return {training(), momentum_, eps_, relu_};
+}
+
+Tensor BatchNorm2d::forward(const Tensor& x, const Tensor& residual) {
+  return batch_norm(x, weight, bias, running_mean, running_var, options_of_call(), residual);
+}
+
+Tensor BatchNorm2d::forward(const Tensor& x, const Pool2dOptions& pool) {
+  return batch_norm_max_pool2d(x, weight, bias, running_mean, running_var, options_of_call(), pool);
 }
 
 std::string BatchNorm2d::describe() const { return fmt::format("{}", weight.size()); }
 
 std::string MaxPool2d::describe() const {
-  return fmt::format("{}x{}, stride {}", options_.r, options_.s,
-                     options_.stride_h ? options_.stride_h : options_.r);
+  return fmt::format("{}x{}, stride {}", options.r, options.s,
+                     options.stride_h ? options.stride_h : options.r);
+}
+
+Tensor norm_max_pool(BatchNorm2d& norm, MaxPool2d& pool, const Tensor& x) {
+  return Module::observed() ? pool(norm(x)) : norm.forward(x, pool.options);
 }
 
 std::string Dropout::describe() const { return fmt::format("p = {}", p_); }

@@ -42,15 +42,18 @@ class Linear final : public Module {
 class BatchNorm2d final : public Module {
  public:
   explicit BatchNorm2d(Index channels, bool relu = false, double eps = 1e-5, double momentum = 0.1);
-  Tensor forward(const Tensor& x) override { return forward(x, {}); }
+  Tensor forward(const Tensor& x) override { return forward(x, Tensor{}); }
   // relu(bn(x) + residual) in one pass; no ReLU unless the layer has it.
   Tensor forward(const Tensor& x, const Tensor& residual);
+  // max_pool2d(relu(bn(x))) in one op.
+  Tensor forward(const Tensor& x, const Pool2dOptions& pool);
   std::string kind() const override { return relu_ ? "BatchNorm2d+ReLU" : "BatchNorm2d"; }
   std::string describe() const override;
 
   Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 
  private:
+  BatchNormOptions options_of_call();  // counts the batch
   bool relu_;
   double eps_, momentum_;
 };
@@ -63,14 +66,16 @@ class ReLU final : public Module {
 
 class MaxPool2d final : public Module {
  public:
-  explicit MaxPool2d(Pool2dOptions options) : options_(options) {}
-  Tensor forward(const Tensor& x) override { return max_pool2d(x, options_); }
+  explicit MaxPool2d(Pool2dOptions pool_options) : options(pool_options) {}
+  Tensor forward(const Tensor& x) override { return max_pool2d(x, options); }
   std::string kind() const override { return "MaxPool2d"; }
   std::string describe() const override;
 
- private:
-  Pool2dOptions options_;
+  Pool2dOptions options;
 };
+
+// pool(norm(x)), in one op unless an observer wants to see the two.
+Tensor norm_max_pool(BatchNorm2d& norm, MaxPool2d& pool, const Tensor& x);
 
 class GlobalAvgPool2d final : public Module {
  public:

@@ -81,6 +81,11 @@ struct Pool2dOptions {
 Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options);
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options);  // padding counts
 Tensor adaptive_avg_pool2d(const Tensor& x, Index p, Index q);     // [N,H,W,C] -> [N,p,q,C]
+// max_pool2d(batch_norm(x [N,H,W,C], ...)), in one op where it trains: what is normalised is the
+// maxima alone.
+Tensor batch_norm_max_pool2d(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                             const Tensor& running_mean, const Tensor& running_var,
+                             const BatchNormOptions& options, const Pool2dOptions& pool);
 inline Tensor global_avg_pool2d(const Tensor& x) { return adaptive_avg_pool2d(x, 1, 1); }
 
 // ---- shape and reductions -----------------------------------------------------------------------

@@ -1,32 +1,43 @@
-// Batch normalisation, with its optional residual and ReLU.
+// Batch normalisation, with its optional residual and ReLU, or with ReLU and max-pooling.
 #include "engine/dispatch.h"
-#include "engine/ops.h"
+#include "engine/op_shapes.h"
 
 namespace etude {
+namespace {
 
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                  const Tensor& running_mean, const Tensor& running_var,
-                  const BatchNormOptions& options, const Tensor& residual) {
-  check(x.rank() >= 2, "batch_norm: expected x [..., C], got {}", to_string(x.shape()));
+BatchNormShape batch_norm_shape(const char* op, const Tensor& x, const Tensor& gamma,
+                                const Tensor& beta, const Tensor& running_mean,
+                                const Tensor& running_var, const BatchNormOptions& options) {
+  check(x.rank() >= 2, "{}: expected x [..., C], got {}", op, to_string(x.shape()));
   const Index channels = x.dim(-1);
   const BatchNormShape p{channels ? x.size() / channels : 0, channels, options.eps,
                          options.momentum, options.relu};
   for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var}) {
     check(t->defined() && t->size() == channels,
-          "batch_norm: x has C = {}, a parameter or statistic has {}", channels,
+          "{}: x has C = {}, a parameter or statistic has {}", op, channels,
           t->defined() ? t->size() : 0);
-    check_same_place("batch_norm", x, *t);
+    check_same_place(op, x, *t);
   }
+  check(!options.training || p.rows > 1,
+        "{}: training needs more than one value a channel, got x {}; use a larger batch", op,
+        to_string(x.shape()));
+  return p;
+}
+
+}  // namespace
+
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                  const Tensor& running_mean, const Tensor& running_var,
+                  const BatchNormOptions& options, const Tensor& residual) {
+  const BatchNormShape p =
+      batch_norm_shape("batch_norm", x, gamma, beta, running_mean, running_var, options);
+  const Index channels = p.channels;
   if (residual.defined()) {
     check_same_place("batch_norm", x, residual);
     check(residual.shape() == x.shape(), "batch_norm: residual {} is not like x {}",
           to_string(residual.shape()), to_string(x.shape()));
   }
   const bool training = options.training;
-  check(!training || p.rows > 1,
-        "batch_norm: training needs more than one value a channel, got x {}; use a larger batch",
-        to_string(x.shape()));
-
   const Device device = x.device();
   Tensor y = empty_like(x);
   Tensor mean, inv_std;  // of the batch
@@ -69,6 +80,41 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   return grads;
                 },
                 {.shape = p, .training = training});
+}
+
+Tensor batch_norm_max_pool2d(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                             const Tensor& running_mean, const Tensor& running_var,
+                             const BatchNormOptions& options, const Pool2dOptions& pool) {
+  if (!options.training || tracing())  // traces are of what it consists of
+    return max_pool2d(batch_norm(x, gamma, beta, running_mean, running_var, options), pool);
+  constexpr const char* op = "batch_norm_max_pool2d";
+  const BatchNormShape p = batch_norm_shape(op, x, gamma, beta, running_mean, running_var, options);
+  const Pool2dShape d = pool2d_shape(op, x, pool);
+  const Device device = x.device();
+  const Tensor y = empty_like(x, {d.n, d.p(), d.q(), d.c});
+  const Tensor mean = empty_like(gamma), inv_std = empty_like(gamma);
+  Tensor kept;
+  dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
+    kept = Tensor({static_cast<Index>(k.batch_norm_pool_kept(p, d))}, DType::u8, device);
+    const Workspace work(device, k.batch_norm_pool_forward_workspace(p, d));
+    k.batch_norm_pool_forward(current_stream(device), p, d, x.data<T>(), gamma.data<T>(),
+                              beta.data<T>(), running_mean.data<T>(), running_var.data<T>(),
+                              y.data<T>(), mean.data<T>(), inv_std.data<T>(), kept.raw(),
+                              work.data());
+  });
+  return record(op, y, {x, gamma, beta},
+                [=, x = x.detach(), gamma = gamma.detach(),
+                 y = p.relu ? y.detach() : Tensor{}](Tensor dy) -> Gradients {
+                  const Gradients grads = {empty_like(x), empty_like(gamma), empty_like(gamma)};
+                  dispatch(dy, [&]<class T>(const Kernels<T>& k) {
+                    const Workspace work(device, k.batch_norm_pool_backward_workspace(p, d));
+                    k.batch_norm_pool_backward(
+                        current_stream(device), p, d, x.data<T>(), data_or_null<T>(y), kept.raw(),
+                        dy.data<T>(), gamma.data<T>(), mean.data<T>(), inv_std.data<T>(),
+                        grads[0].data<T>(), grads[1].data<T>(), grads[2].data<T>(), work.data());
+                  });
+                  return grads;
+                });
 }
 
 }  // namespace etude

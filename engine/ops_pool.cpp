@@ -1,9 +1,8 @@
 // Pooling.
 #include "engine/dispatch.h"
-#include "engine/ops.h"
+#include "engine/op_shapes.h"
 
 namespace etude {
-namespace {
 
 Pool2dShape pool2d_shape(const char* op, const Tensor& x, const Pool2dOptions& o) {
   check(x.rank() == 4, "{}: expected x [N,H,W,C], got {}", op, to_string(x.shape()));
@@ -26,8 +25,6 @@ Pool2dShape pool2d_shape(const char* op, const Tensor& x, const Pool2dOptions& o
         "{}: input {} is smaller than the window {}x{}", op, to_string(x.shape()), p.r, p.s);
   return p;
 }
-
-}  // namespace
 
 Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options) {
   const Pool2dShape p = pool2d_shape("max_pool2d", x, options);

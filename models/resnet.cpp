@@ -147,7 +147,7 @@ ResNet::ResNet(const ResNetOptions& o, Generator generator)
 
 Tensor ResNet::forward(const Tensor& x) {
   Tensor y = conv1_(x);
-  y = pool_first_ ? bn1_(maxpool_(y)) : maxpool_(bn1_(y));
+  y = pool_first_ ? bn1_(maxpool_(y)) : norm_max_pool(bn1_, maxpool_, y);
   for (Sequential& stage : stages_) y = stage(y);
   if (head_) return (*head_)(y);
   y = flatten_(avgpool_(y));

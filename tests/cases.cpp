@@ -92,6 +92,7 @@ const std::map<std::string, Row> rows = {
     {"vgg_block", {8, 4}},  // two convolutions: twice that
     // x - mean cancels where the mean is large: cases with an offset state it in `reduction`.
     {"batch_norm", {16, 2}},
+    {"batch_norm_max_pool2d", {16, 2}},
     {"avg_pool2d", {2, 2}},
     {"adaptive_avg_pool2d", {2, 2}},
     // exp and log of vector libraries are good to a few ulp; the loss adds rows.

@@ -40,6 +40,44 @@ Case batch_norm_case(const Shape& x, BatchNormVariant v) {
   return c;
 }
 
+namespace {
+
+Case batch_norm_pool_case(const Pool2dShape& d, bool relu, Fill fill = Fill::distinct) {
+  const Shape x{d.n, d.h, d.w, d.c};
+  const auto elements = static_cast<double>(d.x_size()), windows = static_cast<double>(d.y_size());
+  const double rows = elements / static_cast<double>(d.c);
+  Case c;
+  c.op = "batch_norm_max_pool2d";
+  c.label = fmt::format("{}, {}x{} stride {}x{} pad {}x{}{}{}", to_string(x), d.r, d.s, d.stride_h,
+                        d.stride_w, d.pad_h, d.pad_w, relu ? " relu" : "",
+                        fill == Fill::tied ? " tied" : "");
+  c.kernels = {"batch_norm_pool_kept", "batch_norm_pool_forward_workspace",
+               "batch_norm_pool_forward", "batch_norm_pool_backward_workspace",
+               "batch_norm_pool_backward"};
+  c.reduction = rows;
+  // Distinct numbers: which of two that round to the same normalised number wins is not defined.
+  // Among those that are equal before (`tied`), the first does; where gamma is 0, the first of all.
+  c.inputs = {{"x", x, fill, 0, 1, true, rows},
+              {"gamma", {d.c}, fill == Fill::tied ? fill : Fill::off_zero, 0, 1, true, rows},
+              {"beta", {d.c}, Fill::normal, 0, 1, true, rows},
+              {"running_mean", {d.c}, Fill::uniform, 0.5, 1.5, false},
+              {"running_var", {d.c}, Fill::uniform, 0.5, 2, false}};
+  c.run = [=](const Tensors& in) -> Tensors {
+    const Tensor mean = in[3].clone(), var = in[4].clone();
+    const BatchNormOptions options{.momentum = 0.3, .relu = relu};
+    const Tensor y = batch_norm_max_pool2d(in[0], in[1], in[2], mean, var, options,
+                                           {d.r, d.s, d.stride_h, d.stride_w, d.pad_h, d.pad_w});
+    return {y, mean, var};
+  };
+  c.smooth = fill != Fill::tied;
+  // x is read once forward; backward it is read, and dx written, once.
+  c.forward = {elements * 4 + windows * 3, 4 * (elements + windows)};
+  c.backward = {elements * 4 + windows * 4, 4 * (2 * elements + 3 * windows)};
+  return c;
+}
+
+}  // namespace
+
 std::vector<Case> norm_cases() {
   std::vector<Case> cases;
   const Shape shapes[] = {{2, 7, 5, 1},    {2, 7, 5, 3},   {3, 5, 5, 10},
@@ -58,6 +96,25 @@ std::vector<Case> norm_cases() {
         cases.push_back(batch_norm_case(x, {training, fused, fused}));
   for (const double offset : {10.0, 100.0, 1000.0})
     cases.push_back(batch_norm_case({4, 16, 16, 17}, {.offset = offset}));
+  const Pool2dShape pooled[] = {
+      // n h w c, window, stride, pad
+      {2, 2, 2, 1, 2, 2, 2, 2},
+      {2, 8, 6, 16, 2, 2, 2, 2},
+      {3, 7, 5, 17, 2, 2, 2, 2},  // rows and columns left over
+      {2, 33, 70, 3, 2, 2, 2, 2},
+      {2, 40, 66, 64, 2, 2, 2, 2},         // several bands an image
+      {2, 8, 6, 10, 2, 1, 2, 1},           // over time
+      {2, 15, 12, 5, 3, 3, 2, 2, 1, 1},    // a ResNet's stem
+      {1, 26, 130, 64, 3, 3, 2, 2, 1, 1},  // bands that overlap
+      {70, 6, 8, 4, 3, 3, 2, 2, 1, 1},     // more images than slices
+      {1, 9, 11, 10, 3, 2, 1, 2, 1, 0},
+      {2, 9, 10, 17, 2, 2, 3, 3},  // pixels that no window reads
+      {1, 7, 9, 132, 3, 3, 3, 3},
+  };
+  for (const Pool2dShape& d : pooled)
+    for (const bool relu : {false, true}) cases.push_back(batch_norm_pool_case(d, relu));
+  cases.push_back(batch_norm_pool_case({4, 12, 14, 18, 2, 2, 2, 2}, true, Fill::tied));
+  cases.push_back(batch_norm_pool_case({2, 12, 14, 18, 3, 3, 2, 2, 1, 1}, true, Fill::tied));
   return cases;
 }
 

@@ -1,7 +1,9 @@
 // Pooling, vectorised over the channels. Forward walks output pixels, backward walks input pixels
 // and collects from the windows that cover each: every output is written once, in a fixed order of
 // additions, whatever the threads. A task is one row of one image. Bound by memory.
-#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/pool2d.h"
+
+#include <type_traits>
 
 namespace etude::ETUDE_BACKEND {
 namespace {
@@ -37,62 +39,121 @@ Range adaptive_windows_over(Index i, Index in, Index outputs) {
 
 }  // namespace
 
+namespace {
+
+using Zero = std::integral_constant<Index, 0>;
+template <Index N>
+using Constant = std::integral_constant<Index, N>;
+
+// One pixel of a row, from taps [r0, r1) x [s0, s1): with constants, the loops disappear.
+template <class R0, class R1, class S0, class S1>
+ETUDE_INLINE void max_pool2d_pixel(const Pool2dShape& d, R0 r0, R1 r1, S0 s0, S1 s1,
+                                   const float* window, const float* sign, float* y,
+                                   std::uint8_t* argmax) {
+  for_each_vector(d.c, [&](Index c, auto at) {
+    const Vec order = sign ? at.load(sign + c) : splat(1.0f);
+    Vec best{}, key{};
+    IntVec best_tap{};
+    bool found = false;
+    for (Index r = r0; r < r1; ++r) {
+      for (Index s = s0; s < s1; ++s) {
+        const Vec v = at.load(window + (r * d.w + s) * d.c + c), k = sign ? v * order : v;
+        const IntVec wins = found ? (k > key) | (k != k) : splat(-1);
+        key = wins ? k : key;
+        best = wins ? v : best;
+        best_tap = wins ? splat(static_cast<std::int32_t>(r * d.s + s)) : best_tap;
+        found = true;
+      }
+    }
+    at.store(y + c, best);
+    store_bytes_n(argmax + c, best_tap, at.n);
+  });
+}
+
+}  // namespace
+
 // y = max over the taps inside the image (padding never wins); NaN beats every number, and the
 // first of equal maxima is the one remembered.
+void max_pool2d_row(const Pool2dShape& d, Index n, Index p, const float* sign, const float* x,
+                    float* y, std::uint8_t* argmax) {
+  const Range rows = taps_inside(p, d.stride_h, d.pad_h, d.r, d.h);
+  const bool whole_rows = rows.begin == 0 && rows.end == d.r;
+  for (Index q = 0; q < d.q(); ++q) {
+    const Range columns = taps_inside(q, d.stride_w, d.pad_w, d.s, d.w);
+    const float* const window =
+        x + ((n * d.h + p * d.stride_h - d.pad_h) * d.w + q * d.stride_w - d.pad_w) * d.c;
+    const bool whole = whole_rows && columns.begin == 0 && columns.end == d.s;
+    float* const out = y + q * d.c;
+    std::uint8_t* const taps = argmax + q * d.c;
+    if (whole && d.r == 2 && d.s == 2)
+      max_pool2d_pixel(d, Zero{}, Constant<2>{}, Zero{}, Constant<2>{}, window, sign, out, taps);
+    else if (whole && d.r == 3 && d.s == 3)
+      max_pool2d_pixel(d, Zero{}, Constant<3>{}, Zero{}, Constant<3>{}, window, sign, out, taps);
+    else
+      max_pool2d_pixel(d, rows.begin, rows.end, columns.begin, columns.end, window, sign, out,
+                       taps);
+  }
+}
+
 void max_pool2d_forward(Stream, const Pool2dShape& d, const float* x, float* y,
                         std::uint8_t* argmax) {
-  const Index P = d.p(), Q = d.q();
+  const Index P = d.p(), row = d.q() * d.c;
   parallel_for(d.n * P, d.y_size() * d.r * d.s, [&](Index task) {
-    const Index n = task / P, p = task % P;
-    const Range rows = taps_inside(p, d.stride_h, d.pad_h, d.r, d.h);
-    for (Index q = 0; q < Q; ++q) {
-      const Range columns = taps_inside(q, d.stride_w, d.pad_w, d.s, d.w);
-      const float* const window =
-          x + ((n * d.h + p * d.stride_h - d.pad_h) * d.w + q * d.stride_w - d.pad_w) * d.c;
-      const Index out = (task * Q + q) * d.c;
-      for_each_vector(d.c, [&](Index c, auto at) {
-        Vec best{};
-        IntVec best_tap{};
-        bool found = false;
-        for (Index r = rows.begin; r < rows.end; ++r) {
-          for (Index s = columns.begin; s < columns.end; ++s) {
-            const Vec v = at.load(window + (r * d.w + s) * d.c + c);
-            const IntVec tap = splat(static_cast<std::int32_t>(r * d.s + s));
-            const IntVec wins = found ? (v > best) | (v != v) : splat(-1);
-            best = wins ? v : best;
-            best_tap = wins ? tap : best_tap;
-            found = true;
-          }
-        }
-        at.store(y + out + c, best);
-        store_bytes_n(argmax + out + c, best_tap, at.n);
-      });
-    }
+    max_pool2d_row(d, task / P, task % P, nullptr, x, y + task * row, argmax + task * row);
   });
+}
+
+namespace {
+
+// Where windows neither overlap nor leave gaps in a row: each sends its gradient to one tap.
+void spread_windows(const Pool2dShape& d, Index r, const float* dy, const std::uint8_t* argmax,
+                    float* dx) {
+  const Index Q = d.q();
+  for (Index q = 0; q < Q; ++q) {
+    for_each_vector(d.c, [&](Index c, auto at) {
+      const Vec g = at.load(dy + q * d.c + c);
+      const IntVec winner = load_bytes_n(argmax + q * d.c + c, at.n);
+      for (Index s = 0; s < d.s; ++s) {
+        const IntVec hit = winner == splat(static_cast<std::int32_t>(r * d.s + s));
+        at.store(dx + (q * d.s + s) * d.c + c, hit ? g : Vec{});
+      }
+    });
+  }
+  for (Index i = Q * d.s * d.c; i < d.w * d.c; ++i) dx[i] = 0;
+}
+
+}  // namespace
+
+void max_pool2d_backward_row(const Pool2dShape& d, Index n, Index h, const float* dy,
+                             const std::uint8_t* argmax, float* dx) {
+  const Index P = d.p(), Q = d.q();
+  const Range rows = windows_over(h, d.stride_h, d.pad_h, d.r, P);
+  if (d.stride_w == d.s && d.pad_w == 0 && rows.end == rows.begin + 1) {
+    const Index first = (n * P + rows.begin) * Q * d.c;
+    return spread_windows(d, h + d.pad_h - rows.begin * d.stride_h, dy + first, argmax + first, dx);
+  }
+  for (Index w = 0; w < d.w; ++w) {
+    const Range columns = windows_over(w, d.stride_w, d.pad_w, d.s, Q);
+    for_each_vector(d.c, [&](Index c, auto at) {
+      Vec total{};
+      for (Index p = rows.begin; p < rows.end; ++p) {
+        for (Index q = columns.begin; q < columns.end; ++q) {
+          const Index i = ((n * P + p) * Q + q) * d.c + c;
+          const Index tap = (h + d.pad_h - p * d.stride_h) * d.s + (w + d.pad_w - q * d.stride_w);
+          const IntVec hit =
+              load_bytes_n(argmax + i, at.n) == splat(static_cast<std::int32_t>(tap));
+          total += hit ? at.load(dy + i) : Vec{};
+        }
+      }
+      at.store(dx + w * d.c + c, total);
+    });
+  }
 }
 
 void max_pool2d_backward(Stream, const Pool2dShape& d, const float* dy, const std::uint8_t* argmax,
                          float* dx) {
-  const Index P = d.p(), Q = d.q();
   parallel_for(d.n * d.h, d.x_size() + d.y_size(), [&](Index task) {
-    const Index n = task / d.h, h = task % d.h;
-    const Range rows = windows_over(h, d.stride_h, d.pad_h, d.r, P);
-    for (Index w = 0; w < d.w; ++w) {
-      const Range columns = windows_over(w, d.stride_w, d.pad_w, d.s, Q);
-      for_each_vector(d.c, [&](Index c, auto at) {
-        Vec total{};
-        for (Index p = rows.begin; p < rows.end; ++p) {
-          for (Index q = columns.begin; q < columns.end; ++q) {
-            const Index i = ((n * P + p) * Q + q) * d.c + c;
-            const Index tap = (h + d.pad_h - p * d.stride_h) * d.s + (w + d.pad_w - q * d.stride_w);
-            const IntVec hit =
-                load_bytes_n(argmax + i, at.n) == splat(static_cast<std::int32_t>(tap));
-            total += hit ? at.load(dy + i) : Vec{};
-          }
-        }
-        at.store(dx + (task * d.w + w) * d.c + c, total);
-      });
-    }
+    max_pool2d_backward_row(d, task / d.h, task % d.h, dy, argmax, dx + task * d.w * d.c);
   });
 }
 
