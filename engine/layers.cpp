@@ -89,10 +89,6 @@ Tensor BatchNorm2d::forward(const Tensor& x, const Tensor& residual) {
   return batch_norm(x, weight, bias, running_mean, running_var, options_of_call(), residual);
 }
 
-Tensor BatchNorm2d::forward(const Tensor& x, const Pool2dOptions& pool) {
-  return batch_norm_max_pool2d(x, weight, bias, running_mean, running_var, options_of_call(), pool);
-}
-
 std::string BatchNorm2d::describe() const { return fmt::format("{}", weight.size()); }
 
 std::string MaxPool2d::describe() const {
@@ -100,8 +96,17 @@ std::string MaxPool2d::describe() const {
                      options.stride_h ? options.stride_h : options.r);
 }
 
-Tensor norm_max_pool(BatchNorm2d& norm, MaxPool2d& pool, const Tensor& x) {
-  return Module::observed() ? pool(norm(x)) : norm.forward(x, pool.options);
+Tensor conv_norm(Conv2d& conv, BatchNorm2d& norm, const Tensor& x, const Tensor& residual) {
+  if (Module::observed())
+    return residual.defined() ? norm.forward(conv(x), residual) : norm(conv(x));
+  return conv2d_batch_norm(x, conv.weight, conv.bias, conv.options, norm.weight, norm.bias,
+                           norm.running_mean, norm.running_var, norm.options_of_call(), residual);
+}
+
+Tensor conv_norm_max_pool(Conv2d& conv, BatchNorm2d& norm, MaxPool2d& pool, const Tensor& x) {
+  if (Module::observed() || !norm.training()) return pool(conv_norm(conv, norm, x));
+  return batch_norm_max_pool2d(conv(x), norm.weight, norm.bias, norm.running_mean, norm.running_var,
+                               norm.options_of_call(), pool.options);
 }
 
 std::string Dropout::describe() const { return fmt::format("p = {}", p_); }

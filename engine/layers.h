@@ -45,15 +45,15 @@ class BatchNorm2d final : public Module {
   Tensor forward(const Tensor& x) override { return forward(x, Tensor{}); }
   // relu(bn(x) + residual) in one pass; no ReLU unless the layer has it.
   Tensor forward(const Tensor& x, const Tensor& residual);
-  // max_pool2d(relu(bn(x))) in one op.
-  Tensor forward(const Tensor& x, const Pool2dOptions& pool);
   std::string kind() const override { return relu_ ? "BatchNorm2d+ReLU" : "BatchNorm2d"; }
   std::string describe() const override;
+
+  // What a call now runs with; in training it counts the batch.
+  BatchNormOptions options_of_call();
 
   Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 
  private:
-  BatchNormOptions options_of_call();  // counts the batch
   bool relu_;
   double eps_, momentum_;
 };
@@ -74,8 +74,11 @@ class MaxPool2d final : public Module {
   Pool2dOptions options;
 };
 
-// pool(norm(x)), in one op unless an observer wants to see the two.
-Tensor norm_max_pool(BatchNorm2d& norm, MaxPool2d& pool, const Tensor& x);
+// norm(conv(x)) with the norm's residual and ReLU, and the same with max-pooling behind it: as few
+// ops as there are for it, or one by one where an observer wants to see them. In evaluation without
+// gradients the norm is part of the convolution; in training, of the pooling.
+Tensor conv_norm(Conv2d& conv, BatchNorm2d& norm, const Tensor& x, const Tensor& residual = {});
+Tensor conv_norm_max_pool(Conv2d& conv, BatchNorm2d& norm, MaxPool2d& pool, const Tensor& x);
 
 class GlobalAvgPool2d final : public Module {
  public:

@@ -1,7 +1,7 @@
 // Convolution and the linear layer.
 #include "engine/dispatch.h"
 #include "engine/linear_provider.h"
-#include "engine/ops.h"
+#include "engine/op_shapes.h"
 #include "engine/trace.h"
 
 namespace etude {
@@ -174,6 +174,35 @@ Tensor vgg_block(const Tensor& x, const Tensor& w1, const Tensor& bias1, const T
                   });
                   return grads;
                 });
+}
+
+Tensor conv2d_batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
+                         const Conv2dOptions& conv, const Tensor& gamma, const Tensor& beta,
+                         const Tensor& running_mean, const Tensor& running_var,
+                         const BatchNormOptions& norm, const Tensor& residual) {
+  constexpr const char* op = "conv2d_batch_norm";
+  check(!conv.relu, "{}: a ReLU between the two", op);
+  if (norm.training || grad_enabled() || tracing())
+    return batch_norm(conv2d(x, w, bias, conv), gamma, beta, running_mean, running_var, norm,
+                      residual);
+  const Conv2dShape p = conv2d_shape(op, x, w, bias, conv);
+  const Tensor y = empty_like(x, {p.n, p.p(), p.q(), p.k});
+  const BatchNormShape shape =
+      batch_norm_shape(op, y.shape(), gamma, beta, running_mean, running_var, norm);
+  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var}) check_same_place(op, x, *t);
+  if (residual.defined()) {
+    check_same_place(op, x, residual);
+    check(residual.shape() == y.shape(), "{}: residual {} is not like the result {}", op,
+          to_string(residual.shape()), to_string(y.shape()));
+  }
+  dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(x.device(), k.conv2d_norm_forward_workspace(p));
+    k.conv2d_norm_forward(current_stream(x.device()), p, shape, x.data<T>(), w.data<T>(),
+                          data_or_null<T>(bias), gamma.data<T>(), beta.data<T>(),
+                          running_mean.data<T>(), running_var.data<T>(), data_or_null<T>(residual),
+                          y.data<T>(), work.data());
+  });
+  return y;
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias) {

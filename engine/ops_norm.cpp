@@ -3,35 +3,32 @@
 #include "engine/op_shapes.h"
 
 namespace etude {
-namespace {
 
-BatchNormShape batch_norm_shape(const char* op, const Tensor& x, const Tensor& gamma,
+BatchNormShape batch_norm_shape(const char* op, const Shape& x, const Tensor& gamma,
                                 const Tensor& beta, const Tensor& running_mean,
                                 const Tensor& running_var, const BatchNormOptions& options) {
-  check(x.rank() >= 2, "{}: expected x [..., C], got {}", op, to_string(x.shape()));
-  const Index channels = x.dim(-1);
+  check(x.rank() >= 2, "{}: expected x [..., C], got {}", op, to_string(x));
+  const Index channels = x[-1];
   const BatchNormShape p{channels ? x.size() / channels : 0, channels, options.eps,
                          options.momentum, options.relu};
-  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var}) {
+  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var})
     check(t->defined() && t->size() == channels,
           "{}: x has C = {}, a parameter or statistic has {}", op, channels,
           t->defined() ? t->size() : 0);
-    check_same_place(op, x, *t);
-  }
   check(!options.training || p.rows > 1,
         "{}: training needs more than one value a channel, got x {}; use a larger batch", op,
-        to_string(x.shape()));
+        to_string(x));
   return p;
 }
-
-}  // namespace
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   const Tensor& running_mean, const Tensor& running_var,
                   const BatchNormOptions& options, const Tensor& residual) {
   const BatchNormShape p =
-      batch_norm_shape("batch_norm", x, gamma, beta, running_mean, running_var, options);
+      batch_norm_shape("batch_norm", x.shape(), gamma, beta, running_mean, running_var, options);
   const Index channels = p.channels;
+  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var})
+    check_same_place("batch_norm", x, *t);
   if (residual.defined()) {
     check_same_place("batch_norm", x, residual);
     check(residual.shape() == x.shape(), "batch_norm: residual {} is not like x {}",
@@ -88,8 +85,10 @@ Tensor batch_norm_max_pool2d(const Tensor& x, const Tensor& gamma, const Tensor&
   if (!options.training || tracing())  // traces are of what it consists of
     return max_pool2d(batch_norm(x, gamma, beta, running_mean, running_var, options), pool);
   constexpr const char* op = "batch_norm_max_pool2d";
-  const BatchNormShape p = batch_norm_shape(op, x, gamma, beta, running_mean, running_var, options);
+  const BatchNormShape p =
+      batch_norm_shape(op, x.shape(), gamma, beta, running_mean, running_var, options);
   const Pool2dShape d = pool2d_shape(op, x, pool);
+  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var}) check_same_place(op, x, *t);
   const Device device = x.device();
   const Tensor y = empty_like(x, {d.n, d.p(), d.q(), d.c});
   const Tensor mean = empty_like(gamma), inv_std = empty_like(gamma);

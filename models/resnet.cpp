@@ -9,16 +9,22 @@ namespace {
 constexpr Index bottleneck_expansion = 4;
 
 // The 1x1 convolution and norm of a shortcut whose ends differ in size.
-std::unique_ptr<Sequential> make_downsample(Index in_channels, Index channels, Index stride,
-                                            bool conv_bias, Generator& generator) {
-  auto result = std::make_unique<Sequential>();
-  kaiming_normal_fan_out(
-      result->emplace<Conv2d>(in_channels, channels, 1, Conv2dOptions::square(stride, 0), conv_bias,
-                              generator),
-      generator);
-  result->emplace<BatchNorm2d>(channels);
-  return result;
-}
+class Downsample final : public Module {
+ public:
+  Downsample(Index in_channels, Index channels, Index stride, bool conv_bias, Generator& generator)
+      : conv_(in_channels, channels, 1, Conv2dOptions::square(stride, 0), conv_bias, generator),
+        norm_(channels) {
+    kaiming_normal_fan_out(conv_, generator);
+    register_module("0", conv_);
+    register_module("1", norm_);
+  }
+  Tensor forward(const Tensor& x) override { return conv_norm(conv_, norm_, x); }
+  std::string kind() const override { return "Sequential"; }
+
+ private:
+  Conv2d conv_;
+  BatchNorm2d norm_;
+};
 
 // relu(bn2(conv2(relu(bn1(conv1 x)))) + shortcut x); both ReLUs are fused into the norms.
 class BasicBlock final : public Module {
@@ -36,13 +42,14 @@ class BasicBlock final : public Module {
     register_module("conv2", conv2_);
     register_module("bn2", bn2_);
     if (stride != 1 || in_channels != channels) {
-      downsample_ = make_downsample(in_channels, channels, stride, o.conv_bias, generator);
+      downsample_ =
+          std::make_unique<Downsample>(in_channels, channels, stride, o.conv_bias, generator);
       register_module("downsample", *downsample_);
     }
   }
   Tensor forward(const Tensor& x) override {
-    const Tensor y = conv2_(bn1_(conv1_(x)));
-    return bn2_.forward(y, downsample_ ? (*downsample_)(x) : x);
+    const Tensor y = conv_norm(conv1_, bn1_, x);
+    return conv_norm(conv2_, bn2_, y, downsample_ ? (*downsample_)(x) : x);
   }
   std::string kind() const override { return "BasicBlock"; }
 
@@ -51,7 +58,7 @@ class BasicBlock final : public Module {
   BatchNorm2d bn1_;
   Conv2d conv2_;
   BatchNorm2d bn2_;
-  std::unique_ptr<Sequential> downsample_;
+  std::unique_ptr<Downsample> downsample_;
 };
 
 // As above with three convolutions; `width` channels inside, four times as many outside.
@@ -76,13 +83,14 @@ class Bottleneck final : public Module {
     register_module("bn3", bn3_);
     const Index channels = width * bottleneck_expansion;
     if (stride != 1 || in_channels != channels) {
-      downsample_ = make_downsample(in_channels, channels, stride, o.conv_bias, generator);
+      downsample_ =
+          std::make_unique<Downsample>(in_channels, channels, stride, o.conv_bias, generator);
       register_module("downsample", *downsample_);
     }
   }
   Tensor forward(const Tensor& x) override {
-    const Tensor y = conv3_(bn2_(conv2_(bn1_(conv1_(x)))));
-    return bn3_.forward(y, downsample_ ? (*downsample_)(x) : x);
+    const Tensor y = conv_norm(conv2_, bn2_, conv_norm(conv1_, bn1_, x));
+    return conv_norm(conv3_, bn3_, y, downsample_ ? (*downsample_)(x) : x);
   }
   std::string kind() const override { return "Bottleneck"; }
 
@@ -93,7 +101,7 @@ class Bottleneck final : public Module {
   BatchNorm2d bn2_;
   Conv2d conv3_;
   BatchNorm2d bn3_;
-  std::unique_ptr<Sequential> downsample_;
+  std::unique_ptr<Downsample> downsample_;
 };
 
 const ResNetOptions& checked(const ResNetOptions& o) {
@@ -146,8 +154,8 @@ ResNet::ResNet(const ResNetOptions& o, Generator generator)
 }
 
 Tensor ResNet::forward(const Tensor& x) {
-  Tensor y = conv1_(x);
-  y = pool_first_ ? bn1_(maxpool_(y)) : norm_max_pool(bn1_, maxpool_, y);
+  Tensor y =
+      pool_first_ ? bn1_(maxpool_(conv1_(x))) : conv_norm_max_pool(conv1_, bn1_, maxpool_, x);
   for (Sequential& stage : stages_) y = stage(y);
   if (head_) return (*head_)(y);
   y = flatten_(avgpool_(y));

@@ -120,7 +120,7 @@ class Vgg4::Block final : public Module {
     register_module("1", norm_);  // 2 is the ReLU, fused into the batch norm
     register_module("3", pool_);
   }
-  Tensor forward(const Tensor& x) override { return norm_max_pool(norm_, pool_, conv_(x)); }
+  Tensor forward(const Tensor& x) override { return conv_norm_max_pool(conv_, norm_, pool_, x); }
   std::string kind() const override { return "Sequential"; }
 
  private:

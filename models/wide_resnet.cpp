@@ -33,7 +33,7 @@ class PreActivationBlock final : public Module {
   // Where the shortcut is a convolution, it shares the first activation with the other branch.
   Tensor forward(const Tensor& x) override {
     const Tensor active = bn1_(x);
-    Tensor y = bn2_(conv1_(active));
+    Tensor y = conv_norm(conv1_, bn2_, active);
     if (dropout_) y = (*dropout_)(y);
     return add(conv2_(y), shortcut_ ? (*shortcut_)(active) : x);
   }

@@ -89,7 +89,8 @@ const std::map<std::string, Row> rows = {
     {"conv2d by winograd4", {32, 2}},
     {"linear", {4, 2}},
     {"conv2d_relu_max_pool2d", {4, 2}},
-    {"vgg_block", {8, 4}},  // two convolutions: twice that
+    {"vgg_block", {8, 4}},          // two convolutions: twice that
+    {"conv2d_batch_norm", {8, 2}},  // a factor and two summands more
     // x - mean cancels where the mean is large: cases with an offset state it in `reduction`.
     {"batch_norm", {16, 2}},
     {"batch_norm_max_pool2d", {16, 2}},
@@ -124,7 +125,8 @@ double epsilon(DType dtype) { return dtype == DType::f64 ? 0x1p-53 : 0x1p-24; }
 
 double tolerance(const std::string& op, DType dtype, double reduction) {
   const char* algorithm = std::getenv("ETUDE_CONV_CPU");
-  const bool convolution = op == "conv2d" || op == "conv2d_relu_max_pool2d" || op == "vgg_block";
+  const bool convolution = op == "conv2d" || op == "conv2d_relu_max_pool2d" ||
+                           op == "conv2d_batch_norm" || op == "vgg_block";
   const bool winograd4 = convolution && algorithm && std::string(algorithm) == "winograd4";
   const auto row = rows.find(winograd4 ? "conv2d by winograd4" : op);
   check(row != rows.end(), "tolerance: no row for op '{}'", op);

@@ -114,6 +114,30 @@ Case vgg_block_case(const Conv2dShape& d, bool bias) {
   return c;
 }
 
+// In evaluation: nothing is recorded.
+Case conv2d_norm_case(const Conv2dShape& d, bool bias, bool relu, bool residual) {
+  Case c = conv2d_case(d, bias, false);
+  c.op = "conv2d_batch_norm";
+  c.label += std::string(relu ? " relu" : "") + (residual ? " residual" : "");
+  const std::size_t first = c.inputs.size();
+  for (const char* name : {"gamma", "beta", "running_mean"})
+    c.inputs.push_back({name, {d.k}, Fill::normal});
+  c.inputs.push_back({"running_var", {d.k}, Fill::uniform, 0.5, 2});
+  if (residual) c.inputs.push_back({"residual", {d.n, d.p(), d.q(), d.k}, Fill::normal});
+  for (Input& input : c.inputs) input.differentiable = false;
+  const Conv2dOptions conv{d.stride_h, d.stride_w, d.pad_h, d.pad_w, d.dilation_h, d.dilation_w};
+  const BatchNormOptions norm{.training = false, .relu = relu};
+  c.run = [=](const Tensors& in) -> Tensors {
+    const NoGrad no_grad;
+    return {conv2d_batch_norm(in[0], in[1], bias ? in[2] : Tensor{}, conv, in[first], in[first + 1],
+                              in[first + 2], in[first + 3], norm,
+                              residual ? in[first + 4] : Tensor{})};
+  };
+  c.kernels = {"conv2d_norm_forward", "conv2d_norm_forward_workspace"};
+  c.backward = {};
+  return c;
+}
+
 }  // namespace
 
 std::vector<Case> conv_cases() {
@@ -249,6 +273,21 @@ std::vector<Case> conv_cases() {
   // All four of a window equal: the first gets the gradient.
   cases.push_back(conv2d_pool_case({1, 6, 21, 10, 10, 3, 3, 1, 1, 1, 1}, true, Fill::none));
   cases.back().label += " of zeros";
+  // With batch norm, for each algorithm; sums cut into several, widths that fill no vector.
+  const Problem normed[] = {
+      {{2, 7, 5, 3, 10, 3, 3, 1, 1, 1, 1}, true},
+      {{2, 12, 14, 10, 10, 3, 3, 1, 1, 1, 1}},
+      {{2, 13, 11, 3, 37, 7, 7, 2, 2, 3, 3}},
+      {{2, 8, 9, 80, 17, 3, 3, 2, 2, 1, 1}, true},
+      {{3, 6, 5, 33, 70, 1, 1, 2, 2}},
+      {{2, 16, 15, 32, 48, 3, 3, 1, 1, 1, 1}},
+      {{2, 8, 6, 64, 40, 3, 3, 1, 1, 1, 1}, true},
+      {{1, 4, 4, 130, 67, 3, 3, 1, 1, 1, 1}},
+  };
+  for (const Problem& p : normed)
+    for (const bool relu : {false, true})
+      for (const bool residual : {false, true})
+        cases.push_back(conv2d_norm_case(p.shape, p.bias, relu, residual));
   // Two convolutions and pooling in one: the first of one channel, as in a spectrogram, and not.
   const Problem blocks[] = {
       {{1, 2, 2, 1, 1, 3, 3, 1, 1, 1, 1}, true},    {{1, 2, 3, 1, 10, 3, 3, 1, 1, 1, 1}, true},

@@ -23,13 +23,13 @@ void conv2d_forward(Stream, const Conv2dShape& p, const float* x, const float* w
                     bool relu, float* y, void* work) {
   switch (conv2d_algorithm(p, ConvPass::forward)) {
     case ConvAlgorithm::gather:
-      return gather_forward(p, x, w, bias, relu, y, work);
+      return gather_forward(p, x, w, {bias, relu}, y, work);
     case ConvAlgorithm::planar:
       return planar_forward(p, x, w, bias, relu, y, work);
     case ConvAlgorithm::winograd2:
-      return winograd_forward<2>(p, x, w, bias, relu, y, work);
+      return winograd_forward<2>(p, x, w, {bias, relu}, y, work);
     case ConvAlgorithm::winograd4:
-      return winograd_forward<4>(p, x, w, bias, relu, y, work);
+      return winograd_forward<4>(p, x, w, {bias, relu}, y, work);
   }
 }
 

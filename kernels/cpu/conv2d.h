@@ -6,10 +6,18 @@
 
 namespace etude::ETUDE_BACKEND {
 
+// What happens to a sum before it is stored: sum scale + bias + residual, then ReLU.
+struct Epilogue {
+  const float* bias = nullptr;  // [k]; null: 0
+  bool relu = false;
+  const float* scale = nullptr;     // [k]; null: 1. It needs a bias.
+  const float* residual = nullptr;  // like y; null: 0
+};
+
 // Implicit matrix product, every shape (conv2d_gather.cpp, conv2d_gather_filter.cpp).
 std::size_t gather_forward_workspace(const Conv2dShape& p);
-void gather_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
-                    bool relu, float* y, void* work);
+void gather_forward(const Conv2dShape& p, const float* x, const float* w, const Epilogue& epilogue,
+                    float* y, void* work);
 std::size_t gather_backward_data_workspace(const Conv2dShape& p);
 void gather_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
                           void* work);
@@ -49,8 +57,8 @@ void planar_block_backward_filter(const Conv2dShape& first, const Conv2dShape& s
 template <int M>
 std::size_t winograd_forward_workspace(const Conv2dShape& p);
 template <int M>
-void winograd_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
-                      bool relu, float* y, void* work);
+void winograd_forward(const Conv2dShape& p, const float* x, const float* w,
+                      const Epilogue& epilogue, float* y, void* work);
 template <int M>
 void winograd_pool_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
                            float* y, std::uint8_t* winners, void* work);

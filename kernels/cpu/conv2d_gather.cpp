@@ -68,8 +68,7 @@ void pack_panel(const Gather& g, const FilterLayout& f, Index first, Index outpu
 
 struct Output {
   float* y;
-  const float* bias;
-  bool relu;
+  Epilogue then;
 };
 
 // offset[r] = where row first_row + r of the product lies in y: a pixel of `to`.
@@ -104,11 +103,12 @@ void multiply_block(const Gather& g, const Scatter& to, const float* packed, Ind
       const Index k = panel * kPanelWidth;
       const Index live = min_of(to.channels - k, kPanelWidth);
       const float* const b = packed + k * columns + from * round_up(live, kLanes);
-      const float* const bias = last && out.bias ? out.bias + k : nullptr;
+      const auto at_k = [&](const float* p) { return last && p ? p + k : nullptr; };
       for (Index r = 0; r < rows; r += kTileRows)
         panel_product(min_of(rows - r, kTileRows),
                       {count, block + r * kBlockStride, b, out.y + k, offset + r, live, from > 0,
-                       bias, last && out.relu});
+                       at_k(out.then.bias), last && out.then.relu, at_k(out.then.scale),
+                       at_k(out.then.residual)});
     }
   }
 }
@@ -141,12 +141,12 @@ std::size_t gather_forward_workspace(const Conv2dShape& p) {
   return static_cast<std::size_t>(packed_size(p.r * p.s * p.c, p.k)) * sizeof(float);
 }
 
-void gather_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
-                    bool relu, float* y, void* work) {
+void gather_forward(const Conv2dShape& p, const float* x, const float* w, const Epilogue& epilogue,
+                    float* y, void* work) {
   const Gather g = forward_gather(p, x);
   const FilterLayout filters{w, p.s, p.r * p.s * p.c, p.c, 1};
   const Scatter to{g.h.outputs, g.w.outputs, p.k};
-  gather_product(g, filters, to, {y, bias, relu}, static_cast<float*>(work));
+  gather_product(g, filters, to, {y, epilogue}, static_cast<float*>(work));
 }
 
 std::size_t gather_backward_data_workspace(const Conv2dShape& p) {
@@ -161,7 +161,7 @@ void gather_backward_data(const Conv2dShape& p, const float* dy, const float* w,
       const Gather g = backward_gather(p, dy, h, v);
       Scatter to{p.h, p.w, p.c, h, v, p.stride_h, p.stride_w};
       if (p.stride_h == 1 && p.stride_w == 1) to = {g.h.outputs, g.w.outputs, p.c};
-      gather_product(g, filters, to, {dx, nullptr, false}, static_cast<float*>(work));
+      gather_product(g, filters, to, {dx, {}}, static_cast<float*>(work));
     }
   }
 }

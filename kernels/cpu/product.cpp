@@ -48,14 +48,19 @@ void panel_tile(const PanelProduct& t) {
   for (int v = 0; v < Vectors; ++v) {
     const Index columns = t.columns - v * kLanes;
     const bool full = columns >= kLanes;
-    Vec bias{};
+    Vec bias{}, scale{};
     if (t.bias) bias = full ? load(t.bias + v * kLanes) : load_n(t.bias + v * kLanes, columns);
+    if (t.scale) scale = full ? load(t.scale + v * kLanes) : load_n(t.scale + v * kLanes, columns);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       float* const y = t.y + t.row_offset[i] + v * kLanes;
       Vec out = acc[i][v];
       if (t.accumulate) out += full ? load(y) : load_n(y, columns);
-      if (t.bias) out += bias;
+      if (t.bias) out = t.scale ? fma(out, scale, bias) : out + bias;
+      if (t.residual) {
+        const float* const residual = t.residual + t.row_offset[i] + v * kLanes;
+        out += full ? load(residual) : load_n(residual, columns);
+      }
       if (t.relu) out = relu(out);
       if (full)
         store(y, out);

@@ -12,8 +12,9 @@ inline constexpr int kTileVectors = 2;
 inline constexpr Index kPanelWidth = kTileVectors * kLanes;
 
 // y[row_offset[i] + j] (+)= sum over l < depth of a[i kBlockStride + l] b[l width + j]
-// then bias and ReLU, for i < rows <= kTileRows and j < columns, where the width of the panel b is
-// one vector if columns <= kLanes, else kPanelWidth. Every sum runs in the order of l.
+// then scale, bias, residual and ReLU, for i < rows <= kTileRows and j < columns, where the width
+// of the panel b is one vector if columns <= kLanes, else kPanelWidth. Every sum runs in the order
+// of l.
 struct PanelProduct {
   Index depth;
   const float* a;
@@ -24,6 +25,8 @@ struct PanelProduct {
   bool accumulate;    // add to y
   const float* bias;  // [columns] or null
   bool relu;
+  const float* scale;     // [columns] or null; not without a bias
+  const float* residual;  // like y, or null
 };
 void panel_product(Index rows, const PanelProduct& product);
 

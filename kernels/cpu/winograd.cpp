@@ -43,8 +43,7 @@ struct Problem {
   Filters filters;
   float* y;  // [n, height, width, outputs]
   Index n, height, width, outputs;
-  const float* bias;
-  bool relu;
+  Epilogue then;
   std::uint8_t* winners = nullptr;  // max-pool 2x2 after the ReLU: y [n, height / 2, width / 2, k]
 
   TileGrid grid(int m) const { return {n, height, width, m}; }
@@ -58,8 +57,7 @@ Problem forward_problem(const Conv2dShape& p, int m) {
           p.p(),
           p.q(),
           p.k,
-          nullptr,
-          false};
+          {}};
 }
 
 // dx[h] meets dy[h + pad - r] with tap r: a forward pass with padding 2 - pad and tap 2 - r.
@@ -71,8 +69,7 @@ Problem backward_problem(const Conv2dShape& p, int m) {
           p.h,
           p.w,
           p.c,
-          nullptr,
-          false};
+          {}};
 }
 
 template <int M>
@@ -172,7 +169,7 @@ void multiply_tiles(const TileRuns& v, Index run, Index tile, Index count, Index
     }
 }
 
-// y = A^T m A (+ bias) (then ReLU) for `count` tiles from `first` on and `live` outputs from `k`
+// y = A^T m A, and the epilogue, for `count` tiles from `first` on and `live` outputs from `k`
 // on.
 template <int M>
 void write_tiles(const Problem& q, const float* m, Index m_step, Index first, Index count, Index k,
@@ -184,17 +181,20 @@ void write_tiles(const Problem& q, const float* m, Index m_step, Index first, In
     const Index n = (first + t) / (grid.rows * grid.columns);
     const Index h = (first + t) / grid.columns % grid.rows * M, w = (first + t) % grid.columns * M;
     const Index rows = min_of(M, q.height - h), columns = min_of(M, q.width - w);
-    float* const y = q.y + ((n * q.height + h) * q.width + w) * q.outputs + k;
+    const Index corner = ((n * q.height + h) * q.width + w) * q.outputs + k;
     for_each_vector(live, [&](Index i, auto access) {
       const float* const from = m + t * width + i;
-      const Vec bias = q.bias ? access.load(q.bias + k + i) : Vec{};
+      const Vec bias = q.then.bias ? access.load(q.then.bias + k + i) : Vec{};
+      const Vec scale = q.then.scale ? access.load(q.then.scale + k + i) : Vec{};
       transform_2d<tile, M, Winograd<M>::output>(
           [&](int r, int s) { return load(from + (r * tile + s) * m_step); },
           [&](int r, int s, Vec v) {
             if (r >= rows || s >= columns) return;
-            if (q.bias) v += bias;
-            if (q.relu) v = relu(v);
-            access.store(y + (r * q.width + s) * q.outputs + i, v);
+            const Index at = corner + (r * q.width + s) * q.outputs + i;
+            if (q.then.bias) v = q.then.scale ? fma(v, scale, bias) : v + bias;
+            if (q.then.residual) v += access.load(q.then.residual + at);
+            if (q.then.relu) v = relu(v);
+            access.store(q.y + at, v);
           });
     });
   }
@@ -215,7 +215,7 @@ void write_pooled_tiles(const Problem& q, const float* m, Index m_step, Index fi
     const Index at = ((n * P + h) * Q + w) * q.outputs + k;
     for_each_vector(live, [&](Index i, auto access) {
       const float* const from = m + t * width + i;
-      const Vec bias = q.bias ? access.load(q.bias + k + i) : Vec{};
+      const Vec bias = q.then.bias ? access.load(q.then.bias + k + i) : Vec{};
       Vec y[M][M];
       transform_2d<tile, M, Winograd<M>::output>(
           [&](int r, int s) { return load(from + (r * tile + s) * m_step); },
@@ -336,14 +336,13 @@ std::size_t winograd_forward_workspace(const Conv2dShape& p) {
 }
 
 template <int M>
-void winograd_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
-                      bool relu, float* y, void* work) {
+void winograd_forward(const Conv2dShape& p, const float* x, const float* w,
+                      const Epilogue& epilogue, float* y, void* work) {
   Problem q = forward_problem(p, M);
   q.source.data = x;
   q.filters.w = w;
   q.y = y;
-  q.bias = bias;
-  q.relu = relu;
+  q.then = epilogue;
   solve<M>(q, work);
 }
 
@@ -354,7 +353,7 @@ void winograd_pool_forward(const Conv2dShape& p, const float* x, const float* w,
   q.source.data = x;
   q.filters.w = w;
   q.y = y;
-  q.bias = bias;
+  q.then.bias = bias;
   q.winners = winners;
   solve<M>(q, work);
 }
@@ -375,14 +374,14 @@ void winograd_backward_data(const Conv2dShape& p, const float* dy, const std::ui
   solve<M>(q, work);
 }
 
-#define ETUDE_WINOGRAD(M)                                                                         \
-  template std::size_t winograd_forward_workspace<M>(const Conv2dShape&);                         \
-  template void winograd_forward<M>(const Conv2dShape&, const float*, const float*, const float*, \
-                                    bool, float*, void*);                                         \
-  template void winograd_pool_forward<M>(const Conv2dShape&, const float*, const float*,          \
-                                         const float*, float*, std::uint8_t*, void*);             \
-  template std::size_t winograd_backward_data_workspace<M>(const Conv2dShape&);                   \
-  template void winograd_backward_data<M>(const Conv2dShape&, const float*, const std::uint8_t*,  \
+#define ETUDE_WINOGRAD(M)                                                                        \
+  template std::size_t winograd_forward_workspace<M>(const Conv2dShape&);                        \
+  template void winograd_forward<M>(const Conv2dShape&, const float*, const float*,              \
+                                    const Epilogue&, float*, void*);                             \
+  template void winograd_pool_forward<M>(const Conv2dShape&, const float*, const float*,         \
+                                         const float*, float*, std::uint8_t*, void*);            \
+  template std::size_t winograd_backward_data_workspace<M>(const Conv2dShape&);                  \
+  template void winograd_backward_data<M>(const Conv2dShape&, const float*, const std::uint8_t*, \
                                           const float*, float*, void*);
 ETUDE_WINOGRAD(2)
 ETUDE_WINOGRAD(4)
