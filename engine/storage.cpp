@@ -4,17 +4,23 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "engine/error.h"
 
 namespace etude {
 
-// Keeps freed blocks by size. Two rules bound what it wastes:
-//  - a cached block serves a request only when at most a quarter of it is left over;
-//  - on a miss, cached blocks go back to the system, largest first, until everything held is
+// Keeps freed blocks by size and gives out the smallest that is large enough. Three rules bound
+// what it wastes:
+//  - a block of which more than a quarter would be left over is cut, and joined again when both
+//    parts are free: layers of one size then live in the memory that those of another have left;
+//  - only for requests of a megabyte and more: a small block that lives long would keep a large one
+//    from being used whole. Smaller requests find a block of about their size or a new one;
+//  - on a miss, whole cached blocks go back to the system, largest first, until everything held is
 //    within 5/4 of the most that was ever in use at once.
 class CachingAllocator {
  public:
@@ -32,12 +38,10 @@ class CachingAllocator {
     if (guarded_) {
       block_bytes = wanted;
       block = allocate_fenced(bytes);
-    } else if (const auto hit = free_.lower_bound(wanted);
-               hit != free_.end() && hit->first <= wanted + wanted / 4) {
-      block_bytes = hit->first;
+    } else if (const auto hit = free_.lower_bound({wanted, nullptr});
+               hit != free_.end() && (fits(hit->first, wanted) || wanted >= least_cut)) {
       block = hit->second;
-      stats_.cached -= block_bytes;
-      free_.erase(hit);
+      block_bytes = use_cached(hit->second, wanted);
     } else {
       block_bytes = wanted;
       const std::size_t most = std::max(stats_.peak, high_water_);
@@ -49,6 +53,7 @@ class CachingAllocator {
       }
       check(block != nullptr, "memory: {} cannot give {} bytes ({} in use); try a smaller batch",
             place_, bytes, stats_.current);
+      blocks_[static_cast<std::byte*>(block)] = {wanted, true, false};
     }
     stats_.current += block_bytes;
     stats_.peak = std::max(stats_.peak, stats_.current);
@@ -65,7 +70,21 @@ class CachingAllocator {
       return;
     }
     stats_.cached += block_bytes;
-    free_.emplace(block_bytes, block);
+    auto at = blocks_.find(static_cast<std::byte*>(block));
+    if (const auto next = std::next(at); next != blocks_.end() && joins(next)) {
+      free_.erase({next->second.bytes, next->first});
+      at->second.bytes += next->second.bytes;
+      blocks_.erase(next);
+    }
+    if (!at->second.first && std::prev(at)->second.free) {
+      const auto before = std::prev(at);
+      free_.erase({before->second.bytes, before->first});
+      before->second.bytes += at->second.bytes;
+      blocks_.erase(at);
+      at = before;
+    }
+    at->second.free = true;
+    free_.emplace(at->second.bytes, at->first);
   }
 
   MemoryStats stats() {
@@ -95,6 +114,35 @@ class CachingAllocator {
   }
 
  private:
+  // A part of what the system gave in one piece; the parts lie behind one another.
+  struct Block {
+    std::size_t bytes = 0;
+    bool first = false;  // of its piece
+    bool free = false;
+  };
+  using Blocks = std::map<std::byte*, Block>;
+
+  static constexpr std::size_t least_cut = std::size_t{1} << 20;
+  static bool fits(std::size_t block, std::size_t wanted) { return block <= wanted + wanted / 4; }
+  static bool joins(Blocks::const_iterator with_the_one_before) {
+    return with_the_one_before->second.free && !with_the_one_before->second.first;
+  }
+
+  // Takes a free block, or as much of it as is wanted; returns the bytes taken.
+  std::size_t use_cached(std::byte* block, std::size_t wanted) {
+    Block& taken = blocks_.at(block);
+    free_.erase({taken.bytes, block});
+    taken.free = false;
+    if (!fits(taken.bytes, wanted)) {
+      const std::size_t rest = taken.bytes - wanted;
+      taken.bytes = wanted;
+      blocks_[block + wanted] = {rest, false, true};
+      free_.emplace(rest, block + wanted);
+    }
+    stats_.cached -= taken.bytes;
+    return taken.bytes;
+  }
+
   static constexpr std::size_t fence = 256;
   static constexpr std::byte fence_byte{0xA5};
 
@@ -136,14 +184,18 @@ class CachingAllocator {
     on_host_ ? kernels.host_free(block) : kernels.memory_free(block);
   }
 
-  // Gives cached blocks back, largest first, while in_use + cached > limit. On CUDA this waits for
-  // the device, so no work is left that uses them.
+  // Gives whole cached blocks back, largest first, while in_use + cached > limit. On CUDA this
+  // waits for the device, so no work is left that uses them.
   void release_until(std::size_t in_use, std::size_t limit) {
-    while (!free_.empty() && in_use + stats_.cached > limit) {
-      const auto largest = std::prev(free_.end());
-      give_back(largest->second);
-      stats_.cached -= largest->first;
-      free_.erase(largest);
+    for (auto at = free_.end(); at != free_.begin() && in_use + stats_.cached > limit;) {
+      --at;
+      const auto block = blocks_.find(at->second);
+      const auto next = std::next(block);
+      if (!block->second.first || (next != blocks_.end() && !next->second.first)) continue;
+      give_back(block->first);
+      stats_.cached -= block->second.bytes;
+      blocks_.erase(block);
+      at = free_.erase(at);
     }
   }
 
@@ -151,7 +203,8 @@ class CachingAllocator {
   bool on_host_;
   std::string place_;
   std::mutex mutex_;
-  std::multimap<std::size_t, void*> free_;
+  Blocks blocks_;                                      // by address, those in use, too
+  std::set<std::pair<std::size_t, std::byte*>> free_;  // the cached ones by size
   MemoryStats stats_;
   std::size_t high_water_ = 0;  // of `current`, never reset
   bool guarded_ = false;

@@ -111,6 +111,37 @@ TEST_SUITE("engine") {
     CHECK(memory_stats(cpu_device).cached == 0);
   }
 
+  TEST_CASE("a large block is cut for smaller ones and joined again") {
+    constexpr std::size_t mib = 1024 * kib;
+    release_cached_memory(cpu_device);
+    const std::size_t before = memory_stats(cpu_device).current;
+    const std::size_t kept = memory_stats(cpu_device).cached;  // parts of what is in use
+    const auto address = [](const Storage& s) { return static_cast<const std::byte*>(s.data()); };
+    const std::byte* whole = nullptr;
+    {
+      const Storage block(cpu_device, 64 * mib);
+      whole = address(block);
+    }
+    {
+      const auto first = std::make_unique<Storage>(cpu_device, 24 * mib);
+      auto second = std::make_unique<Storage>(cpu_device, 16 * mib);
+      const Storage small(cpu_device, 100 * kib);  // does not take a large one apart
+      CHECK(address(*first) == whole);
+      CHECK(address(*second) == whole + 24 * mib);
+      CHECK((address(small) < whole || address(small) >= whole + 64 * mib));
+      CHECK(memory_stats(cpu_device).current == before + 40 * mib + 100 * kib);
+      CHECK(memory_stats(cpu_device).cached == kept + 24 * mib);
+      release_cached_memory(cpu_device);  // a part of what is in use stays
+      CHECK(memory_stats(cpu_device).cached == kept + 24 * mib);
+      second.reset();
+      const Storage rest(cpu_device, 40 * mib);  // its place and what lay behind it
+      CHECK(address(rest) == whole + 24 * mib);
+    }
+    const auto again = std::make_unique<Storage>(cpu_device, 64 * mib);
+    CHECK(address(*again) == whole);
+    CHECK(memory_stats(cpu_device).current == before + 64 * mib);
+  }
+
   TEST_CASE("the peak is the most in use at once since the last reset") {
     const std::size_t before = memory_stats(cpu_device).current;
     {

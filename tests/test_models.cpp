@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cctype>
+#include <cmath>
 #include <set>
 
 #include "models/linear.h"
@@ -294,6 +295,46 @@ TEST_SUITE("models") {
     CHECK(names(*model).count("fc.5.weight") == 1);
     CHECK_THROWS_WITH_AS((*model)(Tensor::zeros({1, 1, 31, 1})), doctest::Contains("at least 32"),
                          Error);
+  }
+
+  // Evaluation that records nothing makes the norms part of the convolutions.
+  TEST_CASE("evaluation gives the same with and without gradients") {
+    // Roundings of the norms alone differ, some 1e-7 a layer, of fifty layers at most.
+    constexpr double tolerance = 2e-5;
+    Generator generator(3);
+    std::vector<float> pixels(4 * 32 * 32);
+    for (float& pixel : pixels) pixel = static_cast<float>(generator.normal());
+    const Tensor x = Tensor::from(pixels, {4, 32, 32, 1});
+    for (const char* name : {"vgg4", "resnet18", "resnet50", "resnet-mer", "wrn-16-4"}) {
+      INFO(name);
+      const auto model = make_model(name, options(32, 32, 1, 3));
+      {
+        const NoGrad no_grad;
+        (*model)(x);  // running statistics that are not 0 and 1
+      }
+      model->train(false);
+      const auto compare = [&] {
+        const std::vector<float> expected = (*model)(x).to_vector<float>();
+        const NoGrad no_grad;
+        const std::vector<float> got = (*model)(x).to_vector<float>();
+        double largest = 0, error = 0;
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          largest = std::max(largest, static_cast<double>(std::abs(expected[i])));
+          error = std::max(error, static_cast<double>(std::abs(got[i] - expected[i])));
+        }
+        CHECK(error <= tolerance * largest);
+        CHECK(largest > 0);
+        Module::set_observer([](Module&, const Shape&, const Tensor&) {});
+        CHECK((*model)(x).to_vector<float>() == expected);  // layer by layer
+        Module::set_observer({});
+        return expected;
+      };
+      const std::vector<float> before = compare();
+      for (const StateEntry& entry : model->state())  // what is new counts at once
+        if (entry.name.find("running_") == std::string::npos && entry.trainable)
+          entry.tensor.copy_from(scale(entry.tensor.detach(), 1.25));
+      CHECK(compare() != before);
+    }
   }
 
   TEST_CASE("summary") {
