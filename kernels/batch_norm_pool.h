@@ -39,9 +39,8 @@ inline std::size_t norm_pool_backward_workspace(const BatchNormShape& p, const P
 // The ReLU may come after the pooling: a maximum that is positive is the same before and after it
 // and at the same place, and where none is positive neither lets a gradient through.
 inline void norm_pool_backward(Stream s, const BatchNormShape& p, const Pool2dShape& d, const T* x,
-                               const T* y, void* kept, const T* dy, const T* gamma,
-                               const T* mean, const T* inv_std, T* dx, T* dgamma, T* dbeta,
-                               void* work) {
+                               const T* y, void* kept, const T* dy, const T* gamma, const T* mean,
+                               const T* inv_std, T* dx, T* dgamma, T* dbeta, void* work) {
   T* const masked = static_cast<T*>(work);
   T* const full = static_cast<T*>(behind(masked, whole_lines(d.y_size())));
   BatchNormShape without_relu = p;

@@ -67,8 +67,8 @@ std::size_t batch_norm_pool_forward_workspace(const BatchNormShape& p, const Poo
 
 void batch_norm_pool_forward(Stream, const BatchNormShape& p, const Pool2dShape& d, const float* x,
                              const float* gamma, const float* beta, float* running_mean,
-                             float* running_var, float* y, float* mean, float* inv_std,
-                             void* kept, void* work) {
+                             float* running_var, float* y, float* mean, float* inv_std, void* kept,
+                             void* work) {
   const Bands bands(d);
   float* const values = values_of(kept);
   std::uint8_t* const winners = winners_of(kept, d);
@@ -107,9 +107,9 @@ std::size_t batch_norm_pool_backward_workspace(const BatchNormShape& p, const Po
 }
 
 void batch_norm_pool_backward(Stream, const BatchNormShape& p, const Pool2dShape& d, const float* x,
-                              const float* y, void* kept, const float* dy,
-                              const float* gamma, const float* mean, const float* inv_std,
-                              float* dx, float* dgamma, float* dbeta, void* work) {
+                              const float* y, void* kept, const float* dy, const float* gamma,
+                              const float* mean, const float* inv_std, float* dx, float* dgamma,
+                              float* dbeta, void* work) {
   const BatchNormShape windows = pooled(p, d);
   float* const masked = p.relu ? reinterpret_cast<float*>(static_cast<char*>(work) +
                                                           aligned(batch_norm_workspace(windows)))

@@ -21,9 +21,8 @@ std::size_t batch_norm_pool_backward_workspace(const BatchNormShape& p, const Po
   return composed::norm_pool_backward_workspace(p, d);
 }
 void batch_norm_pool_backward(Stream s, const BatchNormShape& p, const Pool2dShape& d, const T* x,
-                              const T* y, void* kept, const T* dy, const T* gamma,
-                              const T* mean, const T* inv_std, T* dx, T* dgamma, T* dbeta,
-                              void* work) {
+                              const T* y, void* kept, const T* dy, const T* gamma, const T* mean,
+                              const T* inv_std, T* dx, T* dgamma, T* dbeta, void* work) {
   composed::norm_pool_backward(s, p, d, x, y, kept, dy, gamma, mean, inv_std, dx, dgamma, dbeta,
                                work);
 }
