@@ -25,9 +25,9 @@ Index largest_prime_factor(Index n) {
   return n > 1 ? n : largest;
 }
 
-// The radices of a smooth length, first pass first. Odd primes come first and powers of two last,
-// since the last pass needs no twiddle factors and radix 8 does the most work for a pass over the
-// data. A single left-over 2 joins an 8 as 4 x 4.
+// The radices of a smooth length, first pass first. Odd primes come first, and radix 8, which does
+// the most work for a pass over the data, last, where its seven twiddle factors are not needed. A
+// single left-over 2 joins an 8 as 4 x 4.
 std::vector<Index> radices_of(Index n) {
   std::vector<Index> radices;
   Index twos = 0;
@@ -35,8 +35,9 @@ std::vector<Index> radices_of(Index n) {
   for (Index p = 3; n > 1; p += 2)
     for (; n % p == 0; n /= p) radices.insert(radices.begin(), p);
   const Index fours = twos % 3 == 1 && twos > 1 ? 2 : (twos % 3 == 2 ? 1 : 0);
-  radices.insert(radices.end(), static_cast<std::size_t>((twos - 2 * fours) / 3), 8);
-  radices.insert(radices.end(), static_cast<std::size_t>(fours), 4);
+  const Index eights = (twos - 2 * fours) / 3;
+  radices.insert(radices.end(), static_cast<std::size_t>(eights), 8);
+  radices.insert(radices.end() - (eights ? 1 : 0), static_cast<std::size_t>(fours), 4);
   if (twos == 1) radices.push_back(2);
   return radices;
 }
