@@ -36,9 +36,9 @@ ETUDE_INLINE void store(float* p, Vec v) { *reinterpret_cast<VecMemory*>(p) = v;
 ETUDE_INLINE Vec splat(float a) { return a - Vec{}; }
 ETUDE_INLINE IntVec splat(std::int32_t a) { return a - IntVec{}; }
 
-// Four floats, for what is shorter than a vector.
+// Four floats, for what is shorter than a vector; or sixteen bytes, which may lie anywhere.
 typedef float Vec4 __attribute__((vector_size(16)));
-typedef float Vec4Memory __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float Vec4Memory __attribute__((vector_size(16), aligned(1), may_alias));
 
 ETUDE_INLINE Vec4 load4(const float* p) { return *reinterpret_cast<const Vec4Memory*>(p); }
 ETUDE_INLINE void store4(float* p, Vec4 v) { *reinterpret_cast<Vec4Memory*>(p) = v; }
