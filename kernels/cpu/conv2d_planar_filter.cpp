@@ -13,6 +13,8 @@
 // Scratch on the stack: 197 KB of planes and up to 295 KB of sums (AVX-512; half of it with AVX2);
 // `work` = slices x (dw + dbias). Multiply-adds: 4.5 C K a pixel, where the definition has 9.
 // Memory: x (two rows more a strip) and dy once. Deterministic: fixed slices, fixed order.
+#include <type_traits>
+
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/conv_reader.h"
 #include "kernels/cpu/parallel.h"
@@ -183,6 +185,7 @@ void backward_filter(const Conv2dShape& p, MakeReader&& make_reader, const float
   const Plan g(p, winners);
   const Index pool = winners ? 2 : 1;
   const auto reader = make_reader(g.tiles);
+  using Reader = std::remove_const_t<decltype(reader)>;
   const PlanarImage dy_image(p.n, p.p() / pool, p.q() / pool, p.k);
   float* const dw_parts = static_cast<float*>(work);
   float* const dbias_parts = dw_parts + g.slices * p.w_size();
@@ -191,7 +194,7 @@ void backward_filter(const Conv2dShape& p, MakeReader&& make_reader, const float
     const Index k = p.k * block / g.blocks;
     PlanarImage outputs = dy_image;
     outputs.channels = p.k * (block + 1) / g.blocks - k;
-    const Strip strip{
+    const Strip<Reader> strip{
         reader,
         PlanarReader(dy + k, winners ? winners + k : nullptr, outputs, g.tiles, 0, kTilePixels),
         p.pad_h};
