@@ -70,6 +70,7 @@ Tensor conv2d_relu_max_pool2d(const Tensor& x, const Tensor& w, const Tensor& bi
 // A VGG block, max_pool2d(relu(conv2d(relu(conv2d(x, w1, bias1)), w2, bias2)), 2x2), in one op:
 // neither convolution's output is kept, the first is computed again for the backward pass. x must
 // not require a gradient. The same options for both convolutions; options.relu is taken as set.
+// x [N,H,W,C], w1 [K1,R,S,C], w2 [K2,R,S,K1] -> [N,P/2,Q/2,K2], P x Q being the second's output.
 Tensor vgg_block(const Tensor& x, const Tensor& w1, const Tensor& bias1, const Tensor& w2,
                  const Tensor& bias2, const Conv2dOptions& options = {});
 

@@ -4,17 +4,13 @@
 // Included by one file of each back end; everything here is in its namespace.
 #pragma once
 
-#include "kernels/backend.h"
+#include "kernels/composed.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace composed {
 
-inline std::size_t convolved_bytes(const Conv2dShape& p) {
-  return (static_cast<std::size_t>(p.y_size()) * sizeof(T) + 63) / 64 * 64;
-}
-
 inline std::size_t conv_norm_forward_workspace(const Conv2dShape& p) {
-  return convolved_bytes(p) + conv2d_forward_workspace(p);
+  return aligned_bytes(p.y_size()) + conv2d_forward_workspace(p);
 }
 
 inline void conv_norm_forward(Stream s, const Conv2dShape& p, const BatchNormShape& norm,
@@ -22,7 +18,7 @@ inline void conv_norm_forward(Stream s, const Conv2dShape& p, const BatchNormSha
                               const T* running_mean, const T* running_var, const T* residual, T* y,
                               void* work) {
   T* const convolved = static_cast<T*>(work);
-  conv2d_forward(s, p, x, w, bias, false, convolved, static_cast<char*>(work) + convolved_bytes(p));
+  conv2d_forward(s, p, x, w, bias, false, convolved, after(work, aligned_bytes(p.y_size())));
   batch_norm_inference(s, norm, convolved, gamma, beta, residual, running_mean, running_var, y);
 }
 

@@ -8,17 +8,12 @@
 // Included by one file of each back end; everything here is in its namespace.
 #pragma once
 
-#include "kernels/backend.h"
+#include "kernels/composed.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace composed {
 
 inline Pool2dShape pooling_of(const Conv2dShape& p) { return {p.n, p.p(), p.q(), p.k, 2, 2, 2, 2}; }
-
-inline std::size_t aligned_bytes(Index elements) {
-  return (static_cast<std::size_t>(elements) * sizeof(T) + 63) / 64 * 64;
-}
-inline void* after(void* work, std::size_t bytes) { return static_cast<char*>(work) + bytes; }
 
 inline std::size_t pool_forward_workspace(const Conv2dShape& p) {
   return aligned_bytes(p.y_size()) + conv2d_forward_workspace(p);

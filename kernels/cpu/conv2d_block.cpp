@@ -7,7 +7,7 @@
 // gradient of the second convolution, whose pixels meet the first ReLU and become sums of the first
 // filter's gradient while they are in registers and in the first-level cache.
 //
-// Multiply-adds a pixel, C = 1: forward 4.5 K^2 + 14 K, backward 9 K^2 + 32 K.
+// Multiply-adds a pixel, C = 1: forward 4.5 K^2 + 9 K, backward 9 K^2 + 24 K.
 // Memory: x, and a quarter of the pixels of y, dy and winners, once a pass.
 // Deterministic: fixed slices, fixed order.
 #include "kernels/conv2d_block.h"
