@@ -10,7 +10,7 @@
 // Multiply-adds a pixel, C = 1: forward 4.5 K^2 + 9 K, backward 9 K^2 + 24 K.
 // Memory: x, and a quarter of the pixels of y, dy and winners, once a pass.
 // Deterministic: fixed slices, fixed order.
-#include "kernels/conv2d_block.h"
+#include "kernels/composed/conv2d_block.h"
 
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/conv2d_algorithm.h"

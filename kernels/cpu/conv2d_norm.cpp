@@ -11,7 +11,7 @@
 //
 // Bytes: those of the convolution, and of the residual; by itself the norm is two passes more over
 // y. Scratch: the factors.
-#include "kernels/conv2d_norm.h"
+#include "kernels/composed/conv2d_norm.h"
 
 #include <cmath>
 

@@ -3,7 +3,7 @@
 // it before it is written and notes, a byte an element, which tap won; the backward passes read
 // these and put the gradient back in its place as they load it. Where another algorithm computes a
 // pass of the convolution, the three kernels run one after the other.
-#include "kernels/conv2d_pool.h"
+#include "kernels/composed/conv2d_pool.h"
 
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/conv2d_algorithm.h"

@@ -5,10 +5,10 @@
 // The ReLU may come after the pooling: a maximum that is positive is the same before and after it
 // and at the same place, and where none is positive neither lets a gradient through.
 //
-// Included by one file of each back end; everything here is in its namespace.
+// Included by one file of each back end; everything here is in that back end's namespace.
 #pragma once
 
-#include "kernels/composed.h"
+#include "kernels/composed/work.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace composed {

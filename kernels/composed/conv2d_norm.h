@@ -1,10 +1,10 @@
 // conv2d_norm_* (kernels.def) from the back end's own convolution and batch norm: for back ends,
 // and shapes, without a kernel of their own.
 //
-// Included by one file of each back end; everything here is in its namespace.
+// Included by one file of each back end; everything here is in that back end's namespace.
 #pragma once
 
-#include "kernels/composed.h"
+#include "kernels/composed/work.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace composed {

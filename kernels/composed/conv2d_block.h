@@ -2,10 +2,10 @@
 // for back ends, and shapes, without a kernel of their own. The first convolution's output lives in
 // `work` only and is computed again for the backward pass.
 //
-// Included by one file of each back end; everything here is in its namespace.
+// Included by one file of each back end; everything here is in that back end's namespace.
 #pragma once
 
-#include "kernels/conv2d_pool.h"
+#include "kernels/composed/conv2d_pool.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace composed {

@@ -2,10 +2,10 @@
 // ends without a kernel of their own. The normalised map lives in `work` only; what is kept for the
 // backward pass are the places of the maxima.
 //
-// Included by one file of each back end; everything here is in its namespace.
+// Included by one file of each back end; everything here is in that back end's namespace.
 #pragma once
 
-#include "kernels/composed.h"
+#include "kernels/composed/work.h"
 
 namespace etude::ETUDE_BACKEND {
 namespace composed {
