@@ -1,9 +1,11 @@
 #include "engine/device.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "engine/error.h"
 
@@ -21,7 +23,7 @@ struct Isa {
 };
 
 // Best first.
-const Isa isas[] = {
+std::vector<Isa> isas = {
 #if defined(__x86_64__)
     {"avx512", cpu_avx512::table,
      [] {
@@ -51,12 +53,10 @@ const Isa& find_isa(std::string_view name) {
   fail("instruction set '{}' is unknown; this build has {}", name, known);
 }
 
-const Isa*& chosen() {
-  static const Isa* isa = [] {
-    if (const char* wanted = std::getenv("ETUDE_ISA"); wanted && *wanted) return &find_isa(wanted);
-    const Isa* best = isas;
-    while (!best->supported()) ++best;
-    return best;
+Isa& chosen() {
+  static Isa isa = [] {
+    if (const char* wanted = std::getenv("ETUDE_ISA"); wanted && *wanted) return find_isa(wanted);
+    return *std::find_if(isas.begin(), isas.end(), [](const Isa& i) { return i.supported(); });
   }();
   return isa;
 }
@@ -72,7 +72,7 @@ const Kernels<float>* simt_table =
 const Kernels<float>* find_table(DeviceKind kind) {
   switch (kind) {
     case DeviceKind::cpu:
-      return &chosen()->table();
+      return &chosen().table();
     case DeviceKind::reference:
       return &reference_f32::table();
     case DeviceKind::simt:
@@ -196,9 +196,13 @@ std::vector<std::string> available_isas() {
   return names;
 }
 
-std::string chosen_isa() { return chosen()->name; }
+std::string chosen_isa() { return chosen().name; }
 
-void choose_isa(std::string_view name) { chosen() = &find_isa(name); }
+void choose_isa(std::string_view name) { chosen() = find_isa(name); }
+
+void add_isa(const char* name, const Kernels<float>& (*table)()) {
+  isas.push_back({name, table, [] { return true; }});
+}
 
 void use_simt_table(const Kernels<float>& table) { simt_table = &table; }
 

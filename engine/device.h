@@ -57,6 +57,9 @@ std::vector<std::string> available_isas();
 std::string chosen_isa();
 // Switches the CPU table, for tests and benchmarks.
 void choose_isa(std::string_view name);
+// Another build of the CPU's kernels, after those of available_isas() and never the default; for
+// tests.
+void add_isa(const char* name, const Kernels<float>& (*table)());
 // The device simt runs these kernels, another build of the same, for tests and benchmarks: to be
 // called before the device is first used.
 void use_simt_table(const Kernels<float>& table);

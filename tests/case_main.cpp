@@ -13,7 +13,19 @@ const Kernels<float>& table();
 }
 #endif
 
+#ifdef ETUDE_LANES16_BUILD
+namespace etude::cpu_lanes16 {
+const Kernels<float>& table();
+}
+#endif
+
 int main(int argc, char** argv) {
+#ifdef ETUDE_LANES16_BUILD
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#endif
+    etude::add_isa("lanes16", etude::cpu_lanes16::table);
+#endif
 #ifdef ETUDE_SIMT_BUILD
   etude::use_simt_table(etude::ETUDE_SIMT_BUILD::table());
 #endif

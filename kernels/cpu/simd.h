@@ -7,6 +7,9 @@
 //
 // Everything here is in the back end's own namespace: these functions differ between instruction
 // sets, so two tables must not share them.
+//
+// With ETUDE_LANES=16 defined (a table of the tests) the sixteen lanes of AVX-512 are made of what
+// the processor has: the same kernels, tiles and tails, to be tested where AVX-512 is not.
 #pragma once
 
 #include "kernels/backend.h"
@@ -19,7 +22,9 @@ namespace etude::ETUDE_BACKEND {
 
 #define ETUDE_INLINE [[gnu::always_inline]] inline
 
-#if defined(__AVX512F__)
+#if defined(ETUDE_LANES)
+inline constexpr int kLanes = ETUDE_LANES;
+#elif defined(__AVX512F__)
 inline constexpr int kLanes = 16;
 #elif defined(__AVX2__)
 inline constexpr int kLanes = 8;
@@ -46,7 +51,12 @@ ETUDE_INLINE void store4(float* p, Vec4 v) { *reinterpret_cast<Vec4Memory*>(p) =
 // A vector of kLanes / 4 such blocks: block b is loaded from address(b).
 template <class Address>
 ETUDE_INLINE Vec load_blocks(Address&& address) {
-#if defined(__AVX512F__)
+#if defined(ETUDE_LANES)
+  Vec v;
+  for (int b = 0; b < kLanes / 4; ++b)
+    for (int l = 0; l < 4; ++l) v[4 * b + l] = load4(address(b))[l];
+  return v;
+#elif defined(__AVX512F__)
   const auto half = [&](int b) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(load4(address(b))), load4(address(b + 1)),
                                 1);
@@ -70,8 +80,11 @@ ETUDE_INLINE void for_each_block(Vec v, Body&& body) {
 ETUDE_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #if defined(__AVX512F__)
   return _mm512_fmadd_ps(a, b, c);
-#elif defined(__FMA__)
+#elif defined(__FMA__) && !defined(ETUDE_LANES)
   return _mm256_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  for (int i = 0; i < kLanes; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
 #else
   return a * b + c;
 #endif
@@ -80,7 +93,7 @@ ETUDE_INLINE Vec fma(Vec a, Vec b, Vec c) {
 ETUDE_INLINE Vec square_root(Vec v) {
 #if defined(__AVX512F__)
   return _mm512_maskz_sqrt_ps(static_cast<__mmask16>(-1), v);
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(ETUDE_LANES)
   return _mm256_sqrt_ps(v);
 #else
   for (int i = 0; i < kLanes; ++i) v[i] = __builtin_sqrtf(v[i]);
@@ -98,6 +111,15 @@ ETUDE_INLINE Vec relu_gate(Vec gate, Vec v) { return gate <= Vec{} ? Vec{} : v; 
 ETUDE_INLINE __mmask16 tail_mask(Index n) { return static_cast<__mmask16>((1u << n) - 1); }
 ETUDE_INLINE Vec load_n(const float* p, Index n) { return _mm512_maskz_loadu_ps(tail_mask(n), p); }
 ETUDE_INLINE void store_n(float* p, Vec v, Index n) { _mm512_mask_storeu_ps(p, tail_mask(n), v); }
+#elif defined(ETUDE_LANES)
+ETUDE_INLINE Vec load_n(const float* p, Index n) {
+  Vec v{};
+  for (Index i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+ETUDE_INLINE void store_n(float* p, Vec v, Index n) {
+  for (Index i = 0; i < n; ++i) p[i] = v[i];
+}
 #else
 // The first n < 4 lanes, in steps of two and one.
 ETUDE_INLINE Vec4 load4_n(const float* p, Index n) {
