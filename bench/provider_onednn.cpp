@@ -10,6 +10,7 @@ void add_onednn(std::vector<Provider>&, std::vector<std::string>& skipped) {
 #else
 
 #include <dnnl.hpp>
+#include <optional>
 #include <unordered_map>
 
 namespace etude::bench {

@@ -138,15 +138,21 @@ Tensor MelFrontEnd::operator()(const std::vector<float>& samples) const {
         "mel: {} samples are fewer than the {} of an uncentred frame; pad, or centre the frames",
         length, s.n_fft);
 
-  std::vector<float> clip(samples.begin(), samples.begin() + own);
-  clip.resize(static_cast<std::size_t>(length), 0.0f);
-  if (s.short_clip == ShortClip::tile)
-    for (Index i = own; i < length; ++i)
-      clip[static_cast<std::size_t>(i)] = clip[static_cast<std::size_t>(i - own)];
-
-  Tensor y =
-      mel_spectrogram(Tensor::from(clip, {1, length}, device_), window_,
-                      {s.n_fft, s.hop, s.centred, s.pad_mode}, filters_, s.log_scale, s.log_floor);
+  std::vector<float> filled;  // where the samples do not do as they are
+  if (length > own) {
+    filled.assign(samples.begin(), samples.begin() + own);
+    filled.resize(static_cast<std::size_t>(length), 0.0f);
+    if (s.short_clip == ShortClip::tile)
+      for (Index i = own; i < length; ++i)
+        filled[static_cast<std::size_t>(i)] = filled[static_cast<std::size_t>(i - own)];
+  }
+  const float* const clip = length > own ? filled.data() : samples.data();
+  // Without a copy where the device reads the host's memory: a minute has 5 MB, the whole front end
+  // 2 ms.
+  const Tensor audio = device_ == cpu_device ? Tensor::borrow(clip, {1, length})
+                                             : Tensor::from(clip, {1, length}, device_);
+  Tensor y = mel_spectrogram(audio, window_, {s.n_fft, s.hop, s.centred, s.pad_mode}, filters_,
+                             s.log_scale, s.log_floor);
   const Index frames = y.dim(2);
   if (s.log_scale != LogScale::none && s.top_db > 0) top_db(y, s.top_db);
   if (s.standardize == Standardize::clip) {

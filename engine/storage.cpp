@@ -244,19 +244,24 @@ std::size_t GuardedMemory::damaged_blocks() const {
 
 Storage::Storage(Device device, std::size_t bytes)
     : device_(device),
-      allocator_(allocator_for(device)),
+      allocator_(&allocator_for(device)),
       bytes_(bytes),
-      data_(allocator_.allocate(bytes, block_bytes_)) {}
+      data_(allocator_->allocate(bytes, block_bytes_)) {}
 
 // Where the device works on the host's memory, any of it will do.
 Storage::Storage(HostFor target, std::size_t bytes)
     : device_(cpu_device),
-      allocator_(shares_host_memory(target.device) ? allocator_for(cpu_device)
-                                                   : allocator_for(target.device, true)),
+      allocator_(shares_host_memory(target.device) ? &allocator_for(cpu_device)
+                                                   : &allocator_for(target.device, true)),
       bytes_(bytes),
-      data_(allocator_.allocate(bytes, block_bytes_)) {}
+      data_(allocator_->allocate(bytes, block_bytes_)) {}
 
-Storage::~Storage() { allocator_.free(data_, block_bytes_); }
+Storage::Storage(Borrowed memory, std::size_t bytes)
+    : device_(cpu_device), allocator_(nullptr), bytes_(bytes), data_(memory.data) {}
+
+Storage::~Storage() {
+  if (allocator_) allocator_->free(data_, block_bytes_);
+}
 
 Workspace::Workspace(Device device, std::size_t bytes)
     : storage_(bytes ? std::make_unique<Storage>(device, bytes) : nullptr) {}

@@ -55,6 +55,11 @@ class Storage {
     Device device;
   };
   Storage(HostFor target, std::size_t bytes);
+  // Memory of somebody else, of the cpu device, that outlives this.
+  struct Borrowed {
+    void* data;
+  };
+  Storage(Borrowed memory, std::size_t bytes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -65,7 +70,7 @@ class Storage {
 
  private:
   Device device_;
-  CachingAllocator& allocator_;
+  CachingAllocator* allocator_;  // null: borrowed
   std::size_t bytes_ = 0;
   std::size_t block_bytes_ = 0;  // what the allocator really gave
   void* data_ = nullptr;

@@ -117,6 +117,16 @@ Tensor Tensor::from(const std::vector<T>& values, Shape shape, Device device) {
 }
 
 template <class T>
+Tensor Tensor::borrow(const T* values, Shape shape) {
+  Tensor result;
+  result.shape_ = shape;
+  result.dtype_ = dtype_of<T>();
+  result.storage_ =
+      std::make_shared<Storage>(Storage::Borrowed{const_cast<T*>(values)}, result.bytes());
+  return result;
+}
+
+template <class T>
 T* Tensor::data() const {
   check(defined(), "tensor: undefined");
   check(dtype_ == dtype_of<T>(), "tensor: expected {}, is {}", to_string(dtype_of<T>()),
@@ -243,6 +253,7 @@ Tensor Tensor::detach() const {
 #define ETUDE_INSTANTIATE(T)                                          \
   template Tensor Tensor::from(const T*, Shape, Device);              \
   template Tensor Tensor::from(const std::vector<T>&, Shape, Device); \
+  template Tensor Tensor::borrow(const T*, Shape);                    \
   template T* Tensor::data<T>() const;                                \
   template std::vector<T> Tensor::to_vector<T>() const;
 ETUDE_INSTANTIATE(float)

@@ -78,6 +78,10 @@ class Tensor {
   static Tensor from(const T* values, Shape shape, Device device = cpu_device);
   template <class T>
   static Tensor from(const std::vector<T>& values, Shape shape, Device device = cpu_device);
+  // `values` themselves, without a copy, for ops on the cpu device that only read. They must
+  // outlive the tensor and what shares its storage.
+  template <class T>
+  static Tensor borrow(const T* values, Shape shape);
 
   bool defined() const { return storage_ != nullptr; }
   // True when no other tensor shares the storage, so that it may be overwritten.

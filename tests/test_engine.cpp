@@ -53,6 +53,19 @@ TEST_SUITE("engine") {
     CHECK(Tensor::full({}, 3).item() == 3);
   }
 
+  TEST_CASE("a borrowed tensor is the caller's memory, and leaves it alone when it goes") {
+    const std::vector<float> values = {1, -2, 3, -4};
+    const std::size_t before = memory_stats(cpu_device).current;
+    {
+      const Tensor x = Tensor::borrow(values.data(), {2, 2});
+      CHECK(x.data<float>() == values.data());
+      CHECK(x.device() == cpu_device);
+      CHECK(memory_stats(cpu_device).current == before);
+      CHECK(relu(x).to_vector<float>() == std::vector<float>{1, 0, 3, 0});
+    }
+    CHECK(values == std::vector<float>{1, -2, 3, -4});
+  }
+
   TEST_CASE("empty tensors") {
     const Tensor x = Tensor::zeros({0, 3});
     CHECK(x.defined());

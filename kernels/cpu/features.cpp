@@ -1,6 +1,7 @@
 // What is done to log-mel features: range limiting and standardisation, in place. Sums are in
 // double, in an order that the shape fixes. All are bound by memory: one read for a maximum, two
-// for the statistics, one read and one write for the result; 4 bytes an element each.
+// for the statistics, one read and one write for the result, where it differs; 4 bytes an element
+// each.
 #include <cmath>
 
 #include "kernels/cpu/parallel.h"
@@ -34,31 +35,58 @@ ETUDE_INLINE Index valid_frames(const StandardizeShape& p, const std::int64_t* f
   return frames_valid ? max_of(0, min_of(p.frames, frames_valid[clip])) : p.frames;
 }
 
+// Of what top_db() works on at a time.
+constexpr Index kPiece = 16 * 1024;
+struct Range {
+  float least, most;
+};
+Range range_of(const float* values, Index n) {
+  Vec least = splat(INFINITY), most = splat(-INFINITY);
+  const auto meet = [&](Vec v) {
+    least = v < least ? v : least;
+    most = v > most ? v : most;
+  };
+  Index i = 0;
+  for (; i + kLanes <= n; i += kLanes) meet(load(values + i));
+  for (; i < n; ++i) meet(splat(values[i]));
+  Range range{least[0], most[0]};
+  for (int l = 1; l < kLanes; ++l) {
+    range.least = least[l] < range.least ? least[l] : range.least;
+    range.most = most[l] > range.most ? most[l] : range.most;
+  }
+  return range;
+}
+
 }  // namespace
 
-std::size_t top_db_workspace(Index, Index) { return 0; }
+std::size_t top_db_workspace(Index clips, Index size) {
+  return static_cast<std::size_t>(clips * ceil_div(size, kPiece)) * sizeof(Range);
+}
 std::size_t standardize_clip_workspace(const StandardizeShape&) { return 0; }
 
-// A NaN stays where it is and does not enter the maximum.
-void top_db(Stream, Index clips, Index size, double top_db, T* y, void*) {
-  parallel_for(clips, clips * size, [&](Index clip) {
-    float* row = y + clip * size;
-    Vec most = splat(-INFINITY);
-    for (Index i = 0; i < size; i += kLanes) {
-      const Index n = min_of(kLanes, size - i);
-      Vec v = most;
-      if (n == kLanes)
-        v = load(row + i);
-      else
-        for (Index l = 0; l < n; ++l) v[l] = row[i + l];
-      most = v > most ? v : most;
-    }
+// A NaN stays where it is and enters neither maximum nor minimum. Pieces of a clip, each on one
+// thread: its largest and least value first; a piece that has nothing below the range is not read
+// again.
+void top_db(Stream, Index clips, Index size, double top_db, T* y, void* work) {
+  auto* const ranges = static_cast<Range*>(work);
+  const Index pieces = ceil_div(size, kPiece);
+  const auto each_piece = [&](auto&& body) {
+    parallel_for(clips * pieces, clips * size, [&](Index i) {
+      const Index begin = i % pieces * kPiece;
+      body(i, i / pieces, y + i / pieces * size + begin, min_of(kPiece, size - begin));
+    });
+  };
+  each_piece([&](Index i, Index, const float* v, Index n) { ranges[i] = range_of(v, n); });
+  each_piece([&](Index i, Index clip, float* v, Index n) {
     float peak = -INFINITY;
-    for (int l = 0; l < kLanes; ++l) peak = most[l] > peak ? most[l] : peak;
-    const Vec least = splat(peak - static_cast<float>(top_db));
-    for_each_vector(size, [&](Index i, auto access) {
-      const Vec v = access.load(row + i);
-      access.store(row + i, v < least ? least : v);
+    for (Index p = clip * pieces; p < (clip + 1) * pieces; ++p)
+      peak = ranges[p].most > peak ? ranges[p].most : peak;
+    const float least = peak - static_cast<float>(top_db);
+    if (!(ranges[i].least < least)) return;
+    const Vec floor = splat(least);
+    for_each_vector(n, [&](Index k, auto access) {
+      const Vec value = access.load(v + k);
+      access.store(v + k, value < floor ? floor : value);
     });
   });
 }
