@@ -1,24 +1,10 @@
 // The provider etude: the kernels of one device's table, without the ops around them.
-#include "bench/runner.h"
+#include "bench/etude_kernels.h"
+
 #include "data/mel.h"
-#include "kernels/kernels.h"
 
 namespace etude::bench {
 namespace {
-
-using Set = std::vector<Tensor>;
-
-float* f(const Tensor& t) { return t.data<float>(); }
-std::uint8_t* u8(const Tensor& t) { return t.data<std::uint8_t>(); }
-
-struct Back {
-  Device device;
-  const Kernels<float>& k = kernels_for<float>(device);
-  Stream stream = current_stream(device);
-  Tensor scratch(std::size_t bytes) const {
-    return Tensor({static_cast<Index>(bytes)}, DType::u8, device);
-  }
-};
 
 Kernel conv2d(const Problem& problem, const Back& b) {
   const Conv2dShape p = conv2d_shape(problem);
@@ -158,6 +144,12 @@ std::unique_ptr<Runner> make_etude_runner(const Problem& problem, const Inputs& 
   Kernel kernel;
   if (problem.is("conv2d") || problem.is("linear"))
     kernel = conv2d(problem, b);
+  else if (problem.is("conv2d_pool"))
+    kernel = conv2d_pool(problem, b);
+  else if (problem.is("conv2d_block"))
+    kernel = conv2d_block(problem, b);
+  else if (problem.is("conv2d_norm"))
+    kernel = conv2d_norm(problem, b);
   else if (problem.is("batch_norm"))
     kernel = batch_norm(problem, b);
   else if (problem.is("max_pool2d"))

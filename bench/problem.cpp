@@ -63,6 +63,61 @@ void describe_conv2d(Problem& p) {
   p.bytes = 4 * real(x.size() + w.size() + y.size());
 }
 
+// A 3x3 convolution of padding 1 with ReLU and 2x2 max-pooling, in one pass. The winner of a window
+// is a byte.
+void describe_conv2d_pool(Problem& p) {
+  const Conv2dShape s = conv2d_shape(p);
+  require(p, s.n > 0 && s.c > 0 && s.k > 0 && s.p() > 1 && s.q() > 1);
+  const Operand x{"x", s.n, s.h * s.w, s.c}, w{"w", s.k, 9, s.c},
+      y{"y", s.n, s.p() / 2 * (s.q() / 2), s.k};
+  if (p.kernel == "conv2d_pool_forward") {
+    p.inputs = {x, w};
+    p.output = y;
+    p.flops = 2 * real(s.macs());
+    p.bytes = 4 * real(x.size() + w.size() + y.size()) + real(y.size());
+    p.reduction = real(9 * s.c);
+  } else {  // reads x, w, y, dy; writes dx, dw
+    p.inputs = {x, w, y};
+    p.output = w;
+    p.flops = 4 * real(s.macs());
+    p.bytes = 8 * real(x.size() + w.size() + y.size()) + real(y.size());
+    p.reduction = real(s.n * s.p() * s.q());
+  }
+}
+
+// Two such convolutions and pooling: the first block of a VGG, whose input has no gradient. What is
+// between the convolutions is in no memory, if it need not be.
+void describe_conv2d_block(Problem& p) {
+  const Conv2dShape first = conv2d_shape(p);
+  Conv2dShape second = first;
+  second.c = first.k;
+  require(p, first.n > 0 && first.c > 0 && first.k > 0 && first.p() > 1 && first.q() > 1);
+  const Operand x{"x", first.n, first.h * first.w, first.c}, w1{"w1", first.k, 9, first.c},
+      w2{"w2", second.k, 9, second.c}, y{"y", first.n, first.p() / 2 * (first.q() / 2), second.k};
+  const double one = 2 * real(first.macs()), two = 2 * real(second.macs());
+  if (p.kernel == "conv2d_block_forward") {
+    p.inputs = {x, w1, w2};
+    p.output = y;
+    p.flops = one + two;
+    p.bytes = 4 * real(x.size() + y.size()) + real(y.size());
+    p.reduction = real(9 * second.c);
+  } else {
+    p.inputs = {x, w1, w2, y};
+    p.output = w2;
+    p.flops = one + 2 * two;
+    p.bytes = 4 * real(x.size() + 2 * y.size()) + real(y.size());
+    p.reduction = real(second.n * second.p() * second.q());
+  }
+}
+
+// A convolution, batch norm with the running statistics, and ReLU: inference.
+void describe_conv2d_norm(Problem& p) {
+  describe_conv2d(p);
+  const Operand channels{"gamma", 1, 1, p.output.channels};
+  p.inputs.push_back(channels);
+  p.inputs.push_back(channels);
+}
+
 // Training reads x twice, for the statistics and to normalise; backward reads x, y (for the ReLU
 // mask) and dy twice.
 void describe_batch_norm(Problem& p) {
@@ -161,24 +216,25 @@ const std::vector<Kernel>& kernels() {
                                       {"C", "1"},
                                       {"hidden", "10"},
                                       {"outputs", "10"}};
+  const std::vector<Setting> convolution = {
+      {"N", "1"},     {"H", "32"},      {"W", "H"},
+      {"C", "16"},    {"K", "C"},       {"R", "3"},
+      {"S", "R"},     {"stride", "1"},  {"stride_w", "stride"},
+      {"pad", "R/2"}, {"pad_w", "S/2"}, {"dilation", "1"}};
   const std::vector<Setting> audio = {{"songs", "1"}, {"seconds", "45"}};
   std::vector<Setting> epoch = audio;
   epoch.push_back({"model", "vgg4", false});
   static const std::vector<Kernel> all = {
       {{"conv2d_forward", "conv2d_backward_data", "conv2d_backward_filter"},
-       {{"N", "1"},
-        {"H", "32"},
-        {"W", "H"},
-        {"C", "16"},
-        {"K", "C"},
-        {"R", "3"},
-        {"S", "R"},
-        {"stride", "1"},
-        {"stride_w", "stride"},
-        {"pad", "R/2"},
-        {"pad_w", "S/2"},
-        {"dilation", "1"}},
+       convolution,
        describe_conv2d},
+      {{"conv2d_norm_forward"}, convolution, describe_conv2d_norm},
+      {{"conv2d_pool_forward", "conv2d_pool_backward"},
+       {{"N", "32"}, {"H", "64"}, {"W", "H"}, {"C", "10"}, {"K", "C"}},
+       describe_conv2d_pool},
+      {{"conv2d_block_forward", "conv2d_block_backward"},
+       {{"N", "32"}, {"H", "64"}, {"W", "H"}, {"C", "1"}, {"K", "10"}},
+       describe_conv2d_block},
       {{"linear_forward", "linear_backward_data", "linear_backward_filter"},
        {{"N", "64"}, {"C", "512"}, {"K", "10"}},
        describe_conv2d},
@@ -279,7 +335,8 @@ Index Problem::at(const std::string& name) const { return std::stoll(values.at(n
 const std::string& Problem::text(const std::string& name) const { return values.at(name); }
 
 bool Problem::is(const std::string& family) const {
-  return kernel == family || kernel.starts_with(family + "_");
+  return kernel == family || kernel == family + "_forward" || kernel == family + "_inference" ||
+         kernel.starts_with(family + "_backward");
 }
 
 std::string Problem::settings() const {
@@ -332,6 +389,8 @@ std::string kernel_help() {
 
 Conv2dShape conv2d_shape(const Problem& p) {
   if (p.is("linear")) return {p.at("N"), 1, 1, p.at("C"), p.at("K"), 1, 1};
+  if (!p.values.contains("stride"))  // of several ops
+    return {p.at("N"), p.at("H"), p.at("W"), p.at("C"), p.at("K"), 3, 3, 1, 1, 1, 1};
   return {p.at("N"),     p.at("H"),        p.at("W"),       p.at("C"),        p.at("K"),
           p.at("R"),     p.at("S"),        p.at("stride"),  p.at("stride_w"), p.at("pad"),
           p.at("pad_w"), p.at("dilation"), p.at("dilation")};
@@ -369,6 +428,11 @@ Problem reduced(const Problem& problem) {
     if (pass != Pass::backward_filter) at_most("N", problem.is("linear") ? 64 : 1);
     if (pass != Pass::backward_data) at_most("K", 4);
     if (pass != Pass::forward) at_most("C", 4);
+  } else if (problem.is("conv2d_pool") || problem.is("conv2d_norm")) {
+    if (problem.kernel.ends_with("_forward")) at_most("N", 1);
+    at_most("K", 4);
+  } else if (problem.kernel == "conv2d_block_forward") {
+    at_most("N", 1);
   } else if (problem.is("batch_norm")) {
     at_most("C", 4);
   } else if (problem.is("max_pool2d")) {

@@ -36,7 +36,8 @@ struct Problem {
 
   Index at(const std::string& name) const;  // a setting as a number
   const std::string& text(const std::string& name) const;
-  bool is(const std::string& family) const;  // conv2d: conv2d_forward, conv2d_backward_data...
+  // conv2d: conv2d_forward, conv2d_backward_data..., and not conv2d_pool_forward.
+  bool is(const std::string& family) const;
   bool compares() const { return !inputs.empty(); }  // it has an output that providers can share
   std::string settings() const;                      // "N=16 H=32 ..."
 };
@@ -55,7 +56,7 @@ std::vector<Problem> parse_problems(const std::string& text);
 // A line for each kernel with its settings and their defaults.
 std::string kernel_help();
 
-// Of conv2d_* and linear_*.
+// Of conv2d_* and linear_*; of a block, its first convolution.
 Conv2dShape conv2d_shape(const Problem& problem);
 Pass conv2d_pass(const Problem& problem);
 BatchNormShape batch_norm_shape(const Problem& problem);

@@ -68,6 +68,19 @@ TEST_CASE("a problem: a family is its passes") {
   CHECK(names("conv2d_backward_data C=1 K=4") == "conv2d_backward_data ");
   CHECK(names("linear") == "linear_forward linear_backward_data linear_backward_filter ");
   CHECK(names("max_pool2d") == "max_pool2d_forward max_pool2d_backward ");
+  CHECK(names("conv2d_block") == "conv2d_block_forward conv2d_block_backward ");
+  CHECK(one("conv2d_backward_data").is("conv2d"));
+  CHECK_FALSE(one("conv2d_pool_backward").is("conv2d"));
+}
+
+TEST_CASE("a problem of several ops: the FLOPs of all, the bytes of none that stays within") {
+  const double pixels = 2 * 8 * 6, pooled = 2 * 4 * 3 * 10;
+  const Problem forward = one("conv2d_block_forward N=2 H=8 W=6 K=10");
+  CHECK(forward.flops == 2 * pixels * 9 * (10 + 100));
+  CHECK(forward.bytes == 4 * pixels + 5 * pooled);
+  const Problem backward = one("conv2d_block_backward N=2 H=8 W=6 K=10");
+  CHECK(backward.flops == 2 * pixels * 9 * (10 + 200));
+  CHECK(backward.output.size() == 900);
 }
 
 TEST_CASE("a problem: what cannot be is an error that says why") {
@@ -87,7 +100,8 @@ TEST_CASE("a problem: what cannot be is an error that says why") {
 TEST_CASE("a problem for the reference is a leading block of the whole") {
   for (const char* text :
        {"conv2d N=16 H=32 C=64 K=128 stride=2", "linear N=512 C=512", "batch_norm", "max_pool2d",
-        "rfft", "stft", "mel_spectrogram", "softmax N=1000", "add", "sgd_step"})
+        "conv2d_pool", "conv2d_block", "conv2d_norm_forward", "rfft", "stft", "mel_spectrogram",
+        "softmax N=1000", "add", "sgd_step"})
     for (const Problem& p : parse_problems(text)) {
       const Problem part = reduced(p);
       CAPTURE(p.kernel);
