@@ -8,8 +8,9 @@
 namespace etude::ETUDE_BACKEND {
 namespace {
 
-inline constexpr Index kLine = 16;      // floats of a cache line
-inline constexpr Index kRowsAhead = 8;  // rows fetched before they are used
+inline constexpr Index kLine = 16;  // floats of a cache line
+// Rows fetched before they are used; none where they come from the first two caches.
+inline constexpr Index kRowsAhead = kLanes == 16 ? 8 : 0;
 
 template <int Rows, int Vectors>
 ETUDE_INLINE void clear(Vec (&acc)[Rows][Vectors]) {

@@ -164,6 +164,11 @@ ETUDE_INLINE IntVec load_bytes_n(const std::uint8_t* p, Index n) {
   const __m128i bytes = _mm_maskz_loadu_epi8(tail_mask(n), p);
   return reinterpret_cast<IntVec>(_mm512_maskz_cvtepu8_epi32(tail_mask(n), bytes));
 #else
+#if defined(__AVX2__) && !defined(ETUDE_LANES)
+  if (n == kLanes)
+    return reinterpret_cast<IntVec>(
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+#endif
   IntVec v{};
   for (Index i = 0; i < n; ++i) v[i] = p[i];
   return v;

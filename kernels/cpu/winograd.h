@@ -26,6 +26,9 @@ struct Winograd;
 template <>
 struct Winograd<2> {
   static constexpr int kTile = 4;
+  // B^T and A as matrices, of which one row at a time may be wanted.
+  static constexpr float kInput[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, -1, 0, 1}};
+  static constexpr float kGradient[4][2] = {{1, 0}, {1, 1}, {1, -1}, {0, 1}};
   // B^T
   ETUDE_INLINE static void input(const Vec (&d)[4], Vec (&v)[4]) {
     v[0] = d[0] - d[2];
@@ -71,6 +74,16 @@ struct Winograd<4> {
   static constexpr float n0 = square1 * square2;  // N of the points 0, +-p1 and +-p2
   static constexpr float n1 = 2 * square1 * (square1 - square2);
   static constexpr float n2 = 2 * square2 * (square2 - square1);
+  static constexpr float kInput[6][6] = {
+      {n0, 0, -square1 - square2, 0, 1, 0},  {0, -p1* square2, -square2, p1, 1, 0},
+      {0, p1* square2, -square2, -p1, 1, 0}, {0, -p2* square1, -square1, p2, 1, 0},
+      {0, p2* square1, -square1, -p2, 1, 0}, {0, n0, 0, -square1 - square2, 0, 1}};
+  static constexpr float kGradient[6][4] = {{1, 0, 0, 0},
+                                            {1, p1, square1, cube1},
+                                            {1, -p1, square1, -cube1},
+                                            {1, p2, square2, cube2},
+                                            {1, -p2, square2, -cube2},
+                                            {0, 0, 0, 1}};
 
   // B^T
   ETUDE_INLINE static void input(const Vec (&d)[6], Vec (&v)[6]) {

@@ -21,9 +21,9 @@ struct TileRuns {
   float* data;
   Index tiles, runs;
 
-  static Index run_size(Index tiles) { return (tiles * kRunStride / 16 | 1) * 16; }
-  static Index runs_of(Index channels) { return ceil_div(channels, kRun); }
-  static Index size(int elements, Index channels, Index tiles) {
+  static constexpr Index run_size(Index tiles) { return (tiles * kRunStride / 16 | 1) * 16; }
+  static constexpr Index runs_of(Index channels) { return ceil_div(channels, kRun); }
+  static constexpr Index size(int elements, Index channels, Index tiles) {
     return elements * runs_of(channels) * run_size(tiles);
   }
   float* at(Index xi, Index run, Index tile) const {
