@@ -42,6 +42,42 @@ int level(double value, const std::vector<double>& thresholds) {
   return count;
 }
 
+// The class of a level of each axis.
+int class_of(TaskKind kind, int valence, int arousal) {
+  switch (kind) {
+    case TaskKind::emotion9:
+      // By arousal from high to low, and within it by valence from high to low.
+      return 3 * (2 - arousal) + (2 - valence);
+    case TaskKind::quadrants:
+      return arousal ? (valence ? 0 : 1) : (valence ? 3 : 2);
+    case TaskKind::valence2:
+      return valence;
+    case TaskKind::arousal2:
+      return arousal;
+    default:
+      return -1;
+  }
+}
+
+// How much of a normal distribution lies in each level; without thresholds all of it in the one.
+std::vector<double> level_shares(double mean, double deviation,
+                                 const std::vector<double>& thresholds) {
+  check(deviation > 0, "task: a deviation of {}; expected one above 0", deviation);
+  // 1 - Phi(x) = erfc(x / sqrt(2)) / 2, exact in both tails.
+  const auto above = [&](double x) {
+    return std::erfc((x - mean) / (deviation * std::sqrt(2.0))) / 2;
+  };
+  std::vector<double> shares;
+  double left = 1;
+  for (const double threshold : thresholds) {
+    const double rest = above(threshold);
+    shares.push_back(left - rest);
+    left = rest;
+  }
+  shares.push_back(left);
+  return shares;
+}
+
 // The q-quantile of sorted values: linear interpolation between the two nearest ranks,
 // h = (n - 1) q.
 double quantile(const std::vector<double>& sorted, double q) {
@@ -72,22 +108,21 @@ std::vector<double> fit(Cuts cuts, int levels, std::vector<double> values) {
 int Task::label(const Item& item) const {
   if (kind == TaskKind::classes) return item.label;
   if (!item.affect || regression()) return -1;
-  const int valence = level(item.affect->valence, thresholds.valence);
-  const int arousal = level(item.affect->arousal, thresholds.arousal);
-  switch (kind) {
-    case TaskKind::emotion9: {
-      // By arousal from high to low, and within it by valence from high to low.
-      return 3 * (2 - arousal) + (2 - valence);
-    }
-    case TaskKind::quadrants:
-      return arousal ? (valence ? 0 : 1) : (valence ? 3 : 2);
-    case TaskKind::valence2:
-      return valence;
-    case TaskKind::arousal2:
-      return arousal;
-    default:
-      return -1;
-  }
+  return class_of(kind, level(item.affect->valence, thresholds.valence),
+                  level(item.affect->arousal, thresholds.arousal));
+}
+
+std::vector<double> Task::probabilities(const Affect& mean, const Affect& deviation) const {
+  check(has_levels(kind), "task: the classes of {} do not come from valence and arousal",
+        to_string(kind));
+  const auto valence = level_shares(mean.valence, deviation.valence, thresholds.valence);
+  const auto arousal = level_shares(mean.arousal, deviation.arousal, thresholds.arousal);
+  std::vector<double> result(classes.size(), 0.0);
+  for (std::size_t v = 0; v < valence.size(); ++v)
+    for (std::size_t a = 0; a < arousal.size(); ++a)
+      result.at(class_of(kind, static_cast<int>(v), static_cast<int>(a))) +=
+          valence[v] * arousal[a];
+  return result;
 }
 
 TaskKind parse_task(const std::string& text) { return parse("task", kTasks, text); }

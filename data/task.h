@@ -14,6 +14,8 @@ enum class TaskKind { emotion9, quadrants, valence2, arousal2, va, va_dynamic, c
 inline bool is_regression(TaskKind kind) {
   return kind == TaskKind::va || kind == TaskKind::va_dynamic;
 }
+// Classes that are levels of valence and arousal.
+inline bool has_levels(TaskKind kind) { return !is_regression(kind) && kind != TaskKind::classes; }
 // Where levels are cut, per axis: in equal parts of the scale, of the range from the smallest to
 // the largest value, or of the sorted values (quantiles by linear interpolation). Two levels are
 // cut at the middle of the scale, of the range, or at the median.
@@ -35,6 +37,10 @@ struct Task {
   int outputs() const { return regression() ? 2 : static_cast<int>(classes.size()); }
   // The class of an item; -1 when it has no annotation, and for regression.
   int label(const Item& item) const;
+  // The probability of each class where valence and arousal, on 0-1, are normal about `mean`,
+  // independent, with a `deviation` above 0 on each axis. Error for a task whose classes do not
+  // come from them.
+  std::vector<double> probabilities(const Affect& mean, const Affect& deviation) const;
 };
 
 TaskKind parse_task(const std::string& text);

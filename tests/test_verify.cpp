@@ -140,6 +140,45 @@ TEST_SUITE("data.task") {
     CHECK(make_task(TaskKind::valence2, Cuts::scale, dataset, {}).thresholds.arousal.empty());
   }
 
+  TEST_CASE("classes of a normal distribution of valence and arousal") {
+    const Dataset dataset = affect_items({{0.5, 0.5}});
+    const auto task = [&](TaskKind kind) { return make_task(kind, Cuts::scale, dataset, {}); };
+    // From a table: Phi(1) and Phi(2).
+    const double one = 0.8413447461, two = 0.9772498681;
+    const Task quadrants = task(TaskKind::quadrants);
+    const auto q = quadrants.probabilities({0.6, 0.3}, {0.1, 0.1});
+    CHECK(q.at(0) == doctest::Approx(one * (1 - two)));
+    CHECK(q.at(1) == doctest::Approx((1 - one) * (1 - two)));
+    CHECK(q.at(2) == doctest::Approx((1 - one) * two));
+    CHECK(q.at(3) == doctest::Approx(one * two));
+    CHECK(task(TaskKind::valence2).probabilities({0.6, 0.3}, {0.1, 0.1}).at(1) ==
+          doctest::Approx(one));
+    CHECK(task(TaskKind::arousal2).probabilities({0.6, 0.3}, {0.1, 0.2}).at(0) ==
+          doctest::Approx(one));
+    // Three levels: the middle third is half a deviation wide; Phi(0.25) is 0.5987063257.
+    const auto nine = task(TaskKind::emotion9).probabilities({0.5, 0.5}, {2.0 / 3, 1.0 / 3});
+    REQUIRE(nine.size() == 9);
+    CHECK(nine[4] == doctest::Approx((2 * 0.5987063257 - 1) * (2 * 0.6914624613 - 1)));
+    double sum = 0;
+    for (const double p : nine) sum += p;
+    CHECK(sum == doctest::Approx(1));
+    // Where the deviation is small, the class is that of the mean.
+    for (const TaskKind kind : {TaskKind::emotion9, TaskKind::quadrants, TaskKind::valence2})
+      for (const double v : {0.1, 0.45, 0.9})
+        for (const double a : {0.1, 0.55, 0.9}) {
+          Item item;
+          item.affect = Affect{v, a};
+          const Task each = task(kind);
+          CHECK(each.probabilities({v, a}, {1e-3, 1e-3}).at(each.label(item)) ==
+                doctest::Approx(1));
+        }
+    CHECK(contains(message([&] { quadrants.probabilities({0.5, 0.5}, {0.1, 0}); }), "above 0"));
+    CHECK(contains(message([&] {
+                     task(TaskKind::va).probabilities({0.5, 0.5}, {0.1, 0.1});
+                   }),
+                   "the classes of va"));
+  }
+
   TEST_CASE("names are read back; others list the choices") {
     for (const TaskKind kind :
          {TaskKind::emotion9, TaskKind::quadrants, TaskKind::valence2, TaskKind::arousal2,
