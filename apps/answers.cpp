@@ -40,33 +40,64 @@ void move_answers(Answers& answers, const data::Dataset& from, const data::Datas
   for (Curve& curve : answers.curves) curve.item = moved(curve.item);
 }
 
+data::Affect deviation_of(const Predictions& answers, const data::Dataset& dataset) {
+  check(answers.songs() > 0, "ensemble: no songs to measure a member's error on");
+  data::Affect squares;
+  for (int i = 0; i < answers.songs(); ++i) {
+    const data::Affect& truth = *dataset.items[answers.items[i]].affect;
+    squares.valence += std::pow(answers.song(i)[0] - truth.valence, 2) / answers.songs();
+    squares.arousal += std::pow(answers.song(i)[1] - truth.arousal, 2) / answers.songs();
+  }
+  return {std::sqrt(squares.valence), std::sqrt(squares.arousal)};
+}
+
 namespace {
 
-Predictions combine_songs(const std::vector<Answers>& members, const std::vector<double>& weights,
-                          double total, bool classes) {
+// A member's answers by item.
+class Speaker {
+ public:
+  Speaker(std::size_t member, const Predictions& answers, const Vote& vote, const data::Task& task)
+      : number_(member + 1), answers_(answers), vote_(vote), task_(task) {
+    const int outputs = vote.deviation ? 2 : task.outputs();
+    check(answers.outputs == outputs, "ensemble: member {} has {} outputs, not {}", number_,
+          answers.outputs, outputs);
+    for (int i = 0; i < answers.songs(); ++i) place_[answers.items[i]] = i;
+  }
+
+  // What it says of an item in the ensemble's terms: probabilities of the classes, or numbers.
+  std::vector<double> about(int item) const {
+    const auto found = place_.find(item);
+    check(found != place_.end(), "ensemble: member {} has no answer for item {}", number_, item);
+    const double* row = answers_.song(found->second);
+    if (vote_.deviation) return task_.probabilities({row[0], row[1]}, *vote_.deviation);
+    if (task_.regression()) return {row, row + answers_.outputs};
+    return softmax_row(row, answers_.outputs);
+  }
+
+ private:
+  std::size_t number_;
+  const Predictions& answers_;
+  const Vote& vote_;
+  const data::Task& task_;
+  std::unordered_map<int, int> place_;
+};
+
+Predictions combine_songs(const std::vector<Answers>& members, const std::vector<Vote>& votes,
+                          double total, const data::Task& task) {
   Predictions result;
-  const Predictions& first = members.front().songs;
-  result.outputs = first.outputs;
-  result.items = first.items;
-  result.song_outputs.assign(first.song_outputs.size(), 0.0);
+  result.outputs = task.outputs();
+  result.items = members.front().songs.items;
+  result.song_outputs.assign(result.items.size() * result.outputs, 0.0);
   for (std::size_t m = 0; m < members.size(); ++m) {
-    const Predictions& member = members[m].songs;
-    check(member.outputs == result.outputs, "ensemble: members with {} and with {} outputs",
-          result.outputs, member.outputs);
-    std::unordered_map<int, int> place;
-    for (int i = 0; i < member.songs(); ++i) place[member.items[i]] = i;
+    const Speaker speaker(m, members[m].songs, votes[m], task);
     for (int i = 0; i < result.songs(); ++i) {
-      const auto found = place.find(result.items[i]);
-      check(found != place.end(), "ensemble: member {} has no answer for item {}", m + 1,
-            result.items[i]);
-      const double* row = member.song(found->second);
-      const std::vector<double> values = classes ? softmax_row(row, result.outputs)
-                                                 : std::vector<double>(row, row + result.outputs);
+      const std::vector<double> values = speaker.about(result.items[i]);
       for (int k = 0; k < result.outputs; ++k)
-        result.song_outputs[std::size_t(i) * result.outputs + k] += weights[m] / total * values[k];
+        result.song_outputs[std::size_t(i) * result.outputs + k] +=
+            votes[m].weight / total * values[k];
     }
   }
-  if (classes)
+  if (!task.regression())
     for (double& value : result.song_outputs) value = std::log(std::max(value, 1e-30));
   result.window_outputs = result.song_outputs;
   for (int i = 0; i < result.songs(); ++i) result.window_song.push_back(i);
@@ -74,7 +105,7 @@ Predictions combine_songs(const std::vector<Answers>& members, const std::vector
 }
 
 std::vector<Curve> combine_curves(const std::vector<Answers>& members,
-                                  const std::vector<double>& weights, double total) {
+                                  const std::vector<Vote>& votes, double total) {
   std::vector<Curve> result = members.front().curves;
   for (Curve& curve : result) {
     // Front ends may differ in their last frames: the steps that all have.
@@ -91,8 +122,8 @@ std::vector<Curve> combine_curves(const std::vector<Answers>& members,
     std::vector<double> valence(steps, 0.0), arousal(steps, 0.0);
     for (std::size_t m = 0; m < each.size(); ++m)
       for (std::size_t k = 0; k < steps; ++k) {
-        valence[k] += weights[m] / total * each[m]->valence[k];
-        arousal[k] += weights[m] / total * each[m]->arousal[k];
+        valence[k] += votes[m].weight / total * each[m]->valence[k];
+        arousal[k] += votes[m].weight / total * each[m]->arousal[k];
       }
     curve.valence = std::move(valence);
     curve.arousal = std::move(arousal);
@@ -102,51 +133,46 @@ std::vector<Curve> combine_curves(const std::vector<Answers>& members,
 
 }  // namespace
 
-Answers combine(const std::vector<Answers>& members, const std::vector<double>& weights,
+Answers combine(const std::vector<Answers>& members, const std::vector<Vote>& votes,
                 const data::Task& task) {
-  check(!members.empty() && members.size() == weights.size(),
-        "ensemble: {} members with {} weights", members.size(), weights.size());
+  check(!members.empty() && members.size() == votes.size(), "ensemble: {} members with {} votes",
+        members.size(), votes.size());
   double total = 0;
-  for (const double weight : weights) total += weight;
+  for (const Vote& vote : votes) total += vote.weight;
   check(total > 0, "ensemble: its weights add up to {}", total);
   Answers result;
   if (task.dynamic())
-    result.curves = combine_curves(members, weights, total);
+    result.curves = combine_curves(members, votes, total);
   else
-    result.songs = combine_songs(members, weights, total, !task.regression());
+    result.songs = combine_songs(members, votes, total, task);
   return result;
 }
 
 std::vector<double> mixture_weights(const std::vector<Answers>& members,
-                                    const std::vector<double>& prior, const data::Dataset& dataset,
+                                    const std::vector<Vote>& votes, const data::Dataset& dataset,
                                     const data::Task& task) {
-  check(!members.empty() && members.size() == prior.size(), "ensemble: {} members with {} weights",
-        members.size(), prior.size());
+  check(!members.empty() && members.size() == votes.size(), "ensemble: {} members with {} votes",
+        members.size(), votes.size());
   check(!task.regression(), "ensemble: weights by likelihood are for classes");
-  const std::size_t n = members.front().songs.items.size();
+  const std::vector<int>& items = members.front().songs.items;
+  const std::size_t n = items.size();
   // p[m][i]: what member m gives the class that song i of the first member has.
   std::vector<std::vector<double>> p(members.size(), std::vector<double>(n));
   for (std::size_t m = 0; m < members.size(); ++m) {
-    const Predictions& answers = members[m].songs;
-    std::unordered_map<int, int> place;
-    for (int i = 0; i < answers.songs(); ++i) place[answers.items[i]] = i;
-    for (std::size_t i = 0; i < n; ++i) {
-      const int item = members.front().songs.items[i];
-      const auto found = place.find(item);
-      check(found != place.end(), "ensemble: member {} has no answer for item {}", m + 1, item);
-      p[m][i] = std::max(1e-30, softmax_row(answers.song(found->second),
-                                            answers.outputs)[task.label(dataset.items[item])]);
-    }
+    const Speaker speaker(m, members[m].songs, votes[m], task);
+    for (std::size_t i = 0; i < n; ++i)
+      p[m][i] = std::max(1e-30, speaker.about(items[i])[task.label(dataset.items[items[i]])]);
   }
   double total = 0;
-  for (const double weight : prior) total += weight;
+  for (const Vote& vote : votes) total += vote.weight;
   constexpr double prior_songs = 20;
   constexpr int steps = 500;
-  std::vector<double> weights;
-  for (const double weight : prior) weights.push_back(weight / total);
+  std::vector<double> prior, weights;
+  for (const Vote& vote : votes) prior.push_back(vote.weight / total);
+  weights = prior;
   for (int step = 0; step < steps; ++step) {
     std::vector<double> next;
-    for (const double weight : prior) next.push_back(prior_songs * weight / total);
+    for (const double share : prior) next.push_back(prior_songs * share);
     for (std::size_t i = 0; i < n; ++i) {
       double sum = 0;
       for (std::size_t m = 0; m < p.size(); ++m) sum += weights[m] * p[m][i];

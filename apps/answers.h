@@ -19,18 +19,31 @@ Answers answers_of(const LinearFloor& floor, const ModelSpec& spec, const Corpus
 // is not there.
 void move_answers(Answers& answers, const data::Dataset& from, const data::Dataset& to);
 
-// One answer of several models for the items of the first: for classes the logarithm of the mean
-// of their probabilities, for numbers the mean, weighted. Windows are left out: members may cut
-// songs differently. Error where a member lacks an item.
-Answers combine(const std::vector<Answers>& members, const std::vector<double>& weights,
+// How a member of an ensemble speaks in it.
+struct Vote {
+  double weight = 1;
+  // Of a member that answers valence and arousal where the ensemble answers classes made of them:
+  // how far it errs on each axis, on 0-1 (deviation_of). Task::probabilities does the rest.
+  std::optional<data::Affect> deviation;
+};
+
+// Root mean square, for each axis, of what lies between answers to the task `va` and the
+// annotations. On songs the model did not train on; on others it is too small. Error for no songs.
+data::Affect deviation_of(const Predictions& answers, const data::Dataset& dataset);
+
+// One answer of several models, or what one member says, for the items of the first: for classes
+// the logarithm of the mean of their probabilities, for numbers the mean, weighted. Windows are
+// left out: members may cut songs differently. Error where a member lacks an item.
+Answers combine(const std::vector<Answers>& members, const std::vector<Vote>& votes,
                 const data::Task& task);
 
 // Weights, adding up to 1, under which the mean of the members' probabilities is likeliest on songs
-// that none of them trained on, where `prior` (of any sum) says as much as twenty songs: the mode
-// of a mixture of fixed parts under a Dirichlet prior, by 500 steps of EM (Dempster, Laird, Rubin,
-// J. Royal Statistical Society B 39, 1977). For classes only. Error where a member lacks an item.
+// that none of them trained on, where those of the `votes` (of any sum) say as much as twenty
+// songs: the mode of a mixture of fixed parts under a Dirichlet prior, by 500 steps of EM
+// (Dempster, Laird, Rubin, J. Royal Statistical Society B 39, 1977). For classes only. Error where
+// a member lacks an item.
 std::vector<double> mixture_weights(const std::vector<Answers>& members,
-                                    const std::vector<double>& prior, const data::Dataset& dataset,
+                                    const std::vector<Vote>& votes, const data::Dataset& dataset,
                                     const data::Task& task);
 
 // One number by which members compare: accuracy, or the mean CCC of both axes.

@@ -120,7 +120,7 @@ int eval(const Options& options) {
   }
   if (options.threads > 0) set_num_threads(options.threads);
   const Device device = choose_device(options.device);
-  std::vector<WeightedModel> models = load_models(options.run, device);
+  const std::vector<MemberModel> models = load_models(options.run, device);
   check(fs::is_directory(options.run), "eval: {} is not a run folder", options.run);
   const ModelSpec& spec = models.front().model.spec;
   const Json run = read_run(folder);
@@ -144,9 +144,9 @@ int eval(const Options& options) {
   const Baseline baseline = baseline_of(run, spec, dataset, parts.train);
 
   std::vector<Answers> answers;
-  std::vector<double> weights;
+  std::vector<Vote> votes;
   std::optional<Answers> linear;
-  std::vector<std::pair<std::string, double>> worth;
+  std::vector<Evaluation::Member> worth;
   for (std::size_t m = 0; m < models.size(); ++m) {
     const ModelSpec& own = models[m].model.spec;
     if (m == 0 || !same_front_end(own, models[m - 1].model.spec)) {
@@ -158,13 +158,15 @@ int eval(const Options& options) {
       linear = answers_of(LinearFloor::load(folder.linear()), spec, corpus, parts.judged);
     answers.push_back(
         answers_of(*models[m].model.module, own, corpus, parts.judged, device, parts.name));
-    weights.push_back(models[m].weight);
-    if (models.size() > 1)
-      worth.emplace_back(models[m].path,
-                         worth_of(judge(parts.name, answers.back(), dataset, own, baseline, {})));
+    const Ensemble::Member& member = models[m].member;
+    votes.push_back(member.vote);
+    if (models.size() == 1) continue;
+    const Answers alone = combine({answers.back()}, {member.vote}, spec.task);
+    worth.push_back({member.path, member.what,
+                     worth_of(judge(parts.name, alone, dataset, spec, baseline, {}))});
   }
   const Answers whole =
-      models.size() == 1 ? std::move(answers.front()) : combine(answers, weights, spec.task);
+      models.size() == 1 ? std::move(answers.front()) : combine(answers, votes, spec.task);
   Evaluation result = judge(parts.name, whole, dataset, spec, baseline, linear);
   result.members = std::move(worth);
   write_json(folder.evaluation(parts.name), to_json(result, true));

@@ -142,13 +142,12 @@ Json curve_pieces(const ModelSpec& spec, const Curve& curve) {
 
 // The members of an ensemble cut songs differently: for each half second, the mean of those of a
 // member's windows that hold its middle, and then of the members.
-Json ensemble_pieces(const std::vector<WeightedModel>& models,
-                     const std::vector<FileAnswer>& files) {
+Json ensemble_pieces(const std::vector<MemberModel>& models, const std::vector<FileAnswer>& files) {
   double length = files.front().seconds;
   for (const FileAnswer& file : files) length = std::min({length, file.seconds, file.ends.back()});
   const ModelSpec& spec = models.front().model.spec;
-  std::vector<double> weights;
-  for (const WeightedModel& model : models) weights.push_back(model.weight);
+  std::vector<Vote> votes;
+  for (const MemberModel& model : models) votes.push_back(model.member.vote);
   Json list = Json::array();
   for (double start = 0; start + data::step_seconds <= length + 1e-6; start += data::step_seconds) {
     const double middle = start + data::step_seconds / 2;
@@ -168,7 +167,7 @@ Json ensemble_pieces(const std::vector<WeightedModel>& models,
       for (double& value : member.songs.song_outputs) value /= std::max(1, windows);
       members.push_back(std::move(member));
     }
-    const Answers whole = combine(members, weights, spec.task);
+    const Answers whole = combine(members, votes, spec.task);
     list.push_back(piece(spec, start, start + data::step_seconds, whole.songs.song(0)));
   }
   return list;
@@ -194,24 +193,24 @@ Json deviations(const Json& pieces) {
   return result;
 }
 
-Json predict_file(const std::vector<WeightedModel>& models, const std::string& file, Device device,
+Json predict_file(const std::vector<MemberModel>& models, const std::string& file, Device device,
                   const Options& options) {
   const ModelSpec& spec = models.front().model.spec;
   const data::Dataset dataset = single_item(file, spec);
   data::FeatureSet features;
   std::vector<FileAnswer> files;
   std::vector<Answers> answers;
-  std::vector<double> weights;
+  std::vector<Vote> votes;
   for (std::size_t m = 0; m < models.size(); ++m) {
     const ModelSpec& own = models[m].model.spec;
     if (m == 0 || !same_front_end(own, models[m - 1].model.spec))
       features = features_of(dataset, *own.mel, options.strict);
     files.push_back(ask(models[m].model, dataset, features, device));
     answers.push_back(files.back().answers);
-    weights.push_back(models[m].weight);
+    votes.push_back(models[m].member.vote);
   }
   const bool one = models.size() == 1;
-  const Answers whole = one ? answers.front() : combine(answers, weights, spec.task);
+  const Answers whole = one ? answers.front() : combine(answers, votes, spec.task);
 
   Json json = {{"file", file}}, pieces;
   if (spec.task.dynamic()) {
@@ -274,7 +273,7 @@ void print_answer(const Json& json, bool over_time) {
 int predict(const Options& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const Device device = choose_device(options.device);
-  const std::vector<WeightedModel> models = load_models(options.run, device);
+  const std::vector<MemberModel> models = load_models(options.run, device);
   check(models.front().model.spec.mel.has_value(),
         "predict: {} was trained on images; predict takes audio files (use `etude eval --data`)",
         options.run);

@@ -33,10 +33,10 @@ Json fold_numbers(const std::string& name, const Evaluation& e) {
     if (e.linear) json["linear"] = e.linear->accuracy;
   }
   if (!e.members.empty()) {
-    double mean = 0, best = e.members.front().second;
-    for (const auto& [_, worth] : e.members) {
-      mean += worth / static_cast<double>(e.members.size());
-      best = std::max(best, worth);
+    double mean = 0, best = e.members.front().worth;
+    for (const auto& member : e.members) {
+      mean += member.worth / static_cast<double>(e.members.size());
+      best = std::max(best, member.worth);
     }
     json["members' mean"] = mean;
     json["best member"] = best;  // chosen by the held-out part itself: too good by that

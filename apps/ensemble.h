@@ -8,10 +8,12 @@
 //   snapshot  one training whose learning rate rises and falls several times; the weights at the
 //             end of each cycle are a member (Huang et al., ICLR 2017)
 //   diverse   members with other front ends and lengths, and other seeds, and a linear model on
-//             statistics of long crops (models/linear.h)
+//             statistics of long crops (models/linear.h); for classes made of valence and arousal
+//             each front end twice: once trained on the classes and once on valence and arousal,
+//             whose answers become probabilities (answers.h)
 //
 // The run folder holds ensemble.json, which names the members (run folders or checkpoints, relative
-// to it) and their weights. For classes, probabilities are averaged; for valence and arousal, the
+// to it) and their votes. For classes, probabilities are averaged; for valence and arousal, the
 // answers. Members count alike, but for boosting's say, and `diverse`: there the linear model
 // counts half, and for classes with a validation part beside the test part the weights are those
 // that make that part's classes likeliest (answers.h).
@@ -30,7 +32,7 @@ namespace etude::apps {
 struct Ensemble {
   struct Member {
     std::string path;
-    double weight = 1;
+    Vote vote;
     std::string what;  // "128 bands", "error 0.21"
   };
   std::string kind;
@@ -42,14 +44,13 @@ bool holds_ensemble(const std::filesystem::path& folder);
 Ensemble read_ensemble(const std::filesystem::path& folder);
 void write_ensemble(const std::filesystem::path& folder, const Ensemble& ensemble);
 
-// A model of a run, and its say.
-struct WeightedModel {
+struct MemberModel {
   LoadedModel model;
-  double weight = 1;
-  std::string path;
+  Ensemble::Member member;
 };
-// One for a run folder or checkpoint, all members for an ensemble. Error where their tasks differ.
-std::vector<WeightedModel> load_models(const std::filesystem::path& path, Device device);
+// One for a run folder or checkpoint, all members for an ensemble, whose first has the ensemble's
+// own task. Error where another answers neither that nor what its vote makes of it.
+std::vector<MemberModel> load_models(const std::filesystem::path& path, Device device);
 
 // The data under the front ends that the members of `diverse` ask for, each made once.
 class Experiments {

@@ -103,7 +103,11 @@ struct Evaluation {
   };
   std::vector<Song> list;
   // Of an ensemble: each member's accuracy, or mean CCC of both axes, on the same songs.
-  std::vector<std::pair<std::string, double>> members;
+  struct Member {
+    std::string name, what;
+    double worth = 0;
+  };
+  std::vector<Member> members;
 
   bool regression() const { return classes.empty(); }
 };

@@ -45,8 +45,9 @@ std::string members_text(const Evaluation& e) {
   std::string text =
       fmt::format("\n{} of each member alone{}\n", e.regression() ? "CCC" : "accuracy",
                   e.regression() ? " (mean of both axes)" : "");
-  for (const auto& [name, worth] : e.members)
-    text += fmt::format("  {:<36}{:>7.4f}\n", name, worth);
+  for (const auto& member : e.members)
+    text += fmt::format("  {:<36}{:>7.4f}{}{}\n", member.name, member.worth,
+                        member.what.empty() ? "" : "  ", member.what);
   return text;
 }
 
@@ -142,8 +143,9 @@ Json to_json(const Evaluation& e, bool with_list) {
   }
   if (!e.members.empty()) {
     json["members"] = Json::array();
-    for (const auto& [name, worth] : e.members)
-      json["members"].push_back({{"member", name}, {member_measure(e), number(worth)}});
+    for (const auto& member : e.members)
+      json["members"].push_back(
+          {{"member", member.name}, {member_measure(e), number(member.worth)}});
   }
   if (!with_list) return json;
   json["list"] = Json::array();

@@ -243,7 +243,7 @@ std::string members_section(const RunFolder& folder, const Json& evaluation) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& member : ensemble.members)
     rows.push_back({escape(member.path + (member.what.empty() ? "" : ": " + member.what)),
-                    fmt::format("{:.3g}", member.weight), worth[member.path]});
+                    fmt::format("{:.3g}", member.vote.weight), worth[member.path]});
   return section("Members", "<p class=\"lead\">" + escape(ensemble.kind) +
                                 ": the numbers above are those of all members together.</p>\n" +
                                 card(table({"member", "weight", "alone"}, rows)));

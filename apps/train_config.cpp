@@ -87,9 +87,10 @@ void visit_fields(Config& c, F&& f) {
     IsMember(recipe_names()));
   f("ensemble", c.ensemble, "Training",
     "Several models that answer as one: bagging, boosting (SAMME), snapshot (of one training), "
-    "diverse (front ends, lengths, a linear model)",
+    "diverse (front ends, lengths, tasks, a linear model)",
     IsMember(Words{"bagging", "boosting", "snapshot", "diverse"}));
-  f("members", c.members, "Training", "Members of the ensemble [5; 6 of diverse]",
+  f("members", c.members, "Training",
+    "Members of the ensemble [5; of diverse 6, and 11 for quadrants and the like]",
     number_in(2, 100));
   f("cycles", c.cycles, "Training",
     "How often the schedule runs within the epochs; the weights after each are kept", positive);

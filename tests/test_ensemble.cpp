@@ -1,18 +1,13 @@
-// Ensembles: how answers are combined, how songs are weighted, and each kind from end to end.
+// Ensembles: how answers are combined, and what members do not train on.
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <set>
 
-#include "apps/answers.h"
-#include "apps/ensemble.h"
-#include "apps/onnx.h"
-#include "cli_checks.h"
+#include "apps/ensemble_members.h"
 
 using namespace etude;
 using namespace etude::apps;
-using namespace etude::testing;
-using nlohmann::json;
 
 namespace {
 
@@ -30,35 +25,15 @@ data::Task two_classes() {
   return task;
 }
 
-const std::string& tones() {
-  static const TemporaryFolder folder;
-  static const std::string path = [] {
-    write_tone_corpus(folder / "tones", 20);
-    return std::string(folder / "tones");
-  }();
-  return path;
+std::vector<Vote> weighing(const std::vector<double>& weights) {
+  std::vector<Vote> votes;
+  for (const double weight : weights) votes.push_back({weight, {}});
+  return votes;
 }
 
-Words train_tones(const std::string& out) {
-  return {"train",
-          "--dataset",
-          "folder",
-          "--data",
-          tones(),
-          "--model",
-          "vgg4",
-          "--augment",
-          "crop",
-          "--mel",
-          "standardize=band",
-          "--epochs",
-          "6",
-          "--batch",
-          "8",
-          "--cache",
-          "none",
-          "--out",
-          out};
+// What share of a normal distribution about `mean` lies above the middle of 0-1.
+double upper_half(double mean, double deviation) {
+  return std::erfc((0.5 - mean) / deviation / std::sqrt(2.0)) / 2;
 }
 
 }  // namespace
@@ -68,27 +43,100 @@ TEST_SUITE("ensemble") {
     const double logit = std::log(3.0);  // 0.75 to 0.25
     const std::vector<Answers> members = {answers({4, 7}, {logit, 0, 0, logit}),
                                           answers({7, 4}, {0, 0, 0, logit})};
-    const Answers whole = combine(members, {3, 1}, two_classes());
+    const Answers whole = combine(members, weighing({3, 1}), two_classes());
     CHECK(whole.songs.items == std::vector<int>{4, 7});
     const auto p = [&](int song, int k) { return std::exp(whole.songs.song(song)[k]); };
     CHECK(p(0, 0) == doctest::Approx((3 * 0.75 + 0.25) / 4));
     CHECK(p(1, 1) == doctest::Approx((3 * 0.75 + 0.5) / 4));
     CHECK(p(1, 0) + p(1, 1) == doctest::Approx(1));
-    CHECK_THROWS_WITH_AS(combine({members[0], answers({4}, {0, 0})}, {1, 1}, two_classes()),
-                         doctest::Contains("item 7"), Error);
-    CHECK_THROWS_AS(combine(members, {0, 0}, two_classes()), Error);
+    CHECK_THROWS_WITH_AS(
+        combine({members[0], answers({4}, {0, 0})}, weighing({1, 1}), two_classes()),
+        doctest::Contains("item 7"), Error);
+    CHECK_THROWS_AS(combine(members, weighing({0, 0}), two_classes()), Error);
     data::Task va;
     va.kind = data::TaskKind::va;
-    const Answers mean = combine({answers({0}, {0.2, 0.4}), answers({0}, {0.6, 0.8})}, {1, 3}, va);
+    const Answers mean =
+        combine({answers({0}, {0.2, 0.4}), answers({0}, {0.6, 0.8})}, weighing({1, 3}), va);
     CHECK(mean.songs.song(0)[0] == doctest::Approx(0.5));
     CHECK(mean.songs.song(0)[1] == doctest::Approx(0.7));
     va.kind = data::TaskKind::va_dynamic;
     Answers one, other;
     one.curves = {{3, {0.1, 0.2, 0.3}, {0.5, 0.5, 0.5}}};
     other.curves = {{3, {0.3, 0.4}, {0.7, 0.7}}};
-    const Answers curves = combine({one, other}, {1, 1}, va);
+    const Answers curves = combine({one, other}, weighing({1, 1}), va);
     CHECK(curves.curves[0].valence.size() == 2);  // what both have
     CHECK(curves.curves[0].valence[1] == doctest::Approx(0.3));
+  }
+
+  TEST_CASE("valence and arousal vote for classes by how far they err") {
+    data::Dataset dataset;
+    for (const auto& [v, a] : {std::pair{0.9, 0.8}, {0.3, 0.2}}) {
+      dataset.items.emplace_back();
+      dataset.items.back().affect = data::Affect{v, a};
+    }
+    const data::Task task =
+        data::make_task(data::TaskKind::quadrants, data::Cuts::scale, dataset, {});
+    const Answers affect = answers({1, 0}, {0.4, 0.3, 0.6, 0.4});
+    const data::Affect deviation = deviation_of(affect.songs, dataset);
+    CHECK(deviation.valence == doctest::Approx(std::sqrt((0.01 + 0.09) / 2)));
+    CHECK(deviation.arousal == doctest::Approx(std::sqrt((0.01 + 0.16) / 2)));
+    CHECK_THROWS_AS(deviation_of(Predictions{}, dataset), Error);
+
+    const Vote vote{2, data::Affect{0.2, 0.1}};
+    const Answers alone = combine({affect}, {vote}, task);
+    const double v = upper_half(0.4, 0.2), a = upper_half(0.3, 0.1);
+    CHECK(alone.songs.outputs == 4);
+    CHECK(std::exp(alone.songs.song(0)[0]) == doctest::Approx(v * a));
+    CHECK(std::exp(alone.songs.song(0)[2]) == doctest::Approx((1 - v) * (1 - a)));
+    CHECK(std::exp(alone.songs.song(0)[3]) == doctest::Approx(v * (1 - a)));
+    // Beside a member that answers with the classes themselves: two thirds and a third.
+    const Answers classes = answers({0, 1}, {1, 0, 0, 0, 0, 0, std::log(5.0), 0});
+    const Answers whole = combine({classes, affect}, {{1, {}}, vote}, task);
+    CHECK(whole.songs.items == std::vector<int>{0, 1});
+    CHECK(std::exp(whole.songs.song(1)[2]) ==
+          doctest::Approx(5.0 / 8 / 3 + 2 * (1 - v) * (1 - a) / 3));
+    // Two outputs are no logits of four classes.
+    CHECK_THROWS_WITH_AS(combine({affect}, {Vote{}}, task), doctest::Contains("2 outputs"), Error);
+    CHECK_THROWS_WITH_AS(combine({classes}, {vote}, task), doctest::Contains("4 outputs"), Error);
+    // On song 0 (happy) the first is better, on song 1 (sad) the second.
+    const auto weights =
+        mixture_weights({classes, affect}, {{1, {}}, {1, vote.deviation}}, dataset, task);
+    const double p = std::exp(1.0) / (std::exp(1.0) + 3),
+                 q = upper_half(0.6, 0.2) * upper_half(0.4, 0.1);
+    const double r = 5.0 / 8, s = (1 - v) * (1 - a), w = weights[0];
+    CHECK((p - q) / (w * p + (1 - w) * q) + (r - s) / (w * r + (1 - w) * s) + 10 / w -
+              10 / (1 - w) ==
+          doctest::Approx(0).epsilon(1e-6));
+  }
+
+  TEST_CASE("a fifth is left out: whole groups, of the training part, the same each time") {
+    Experiment e;
+    e.config.group_by = "artist";
+    for (int i = 0; i < 100; ++i) {
+      data::Item item;
+      item.id = std::to_string(i);
+      item.affect = data::Affect{i % 2 ? 0.2 : 0.8, i % 4 < 2 ? 0.2 : 0.8};
+      item.columns["artist"] = std::to_string(i / 4);
+      item.split = i % 3 ? "test" : "";  // the part it carries does not matter
+      e.corpus.dataset.items.push_back(item);
+    }
+    e.corpus.dataset.kind = "deam";
+    data::Split split;
+    for (int i = 0; i < 80; ++i) split.train.push_back(i);
+    for (int i = 80; i < 100; ++i) split.test.push_back(i);
+    data::Split rest = split, again = split, other = split;
+    const std::vector<int> out = leave_out(e, rest, 7);
+    CHECK(out.size() == 16);
+    CHECK(rest.train.size() == 64);
+    CHECK(rest.test == split.test);
+    CHECK(rest.val.empty());
+    std::set<int> artists;
+    for (const int i : out) artists.insert(i / 4);
+    CHECK(artists.size() == 4);
+    for (const int i : rest.train) CHECK(artists.count(i / 4) == 0);
+    CHECK(leave_out(e, again, 7) == out);
+    CHECK(again.train == rest.train);
+    CHECK(leave_out(e, other, 8) != out);
   }
 
   TEST_CASE("answers move to another data set by the items' ids") {
@@ -123,106 +171,17 @@ TEST_SUITE("ensemble") {
       for (const double logit : {0.0, good}) members[0].songs.song_outputs.push_back(logit);
       for (int k = 0; k < 2; ++k) members[1].songs.song_outputs.push_back(0);
     }
-    const auto weights = mixture_weights(members, {1, 1}, dataset, task);
+    const auto weights = mixture_weights(members, weighing({1, 1}), dataset, task);
     CHECK(weights[0] + weights[1] == doctest::Approx(1));
     // Where 40 log(0.9 w + 0.5 (1 - w)) + 10 log w + 10 log(1 - w) is highest.
     const double w = weights[0];
     CHECK(40 * 0.4 / (0.5 + 0.4 * w) + 10 / w - 10 / (1 - w) == doctest::Approx(0).epsilon(1e-6));
     // Members that say the same keep the weights they had.
     members[1] = members[0];
-    const auto same = mixture_weights(members, {2, 1}, dataset, task);
+    const auto same = mixture_weights(members, weighing({2, 1}), dataset, task);
     CHECK(same[0] == doctest::Approx(2.0 / 3));
     members[1].songs.items[0] = songs + 1;
-    CHECK_THROWS_WITH_AS(mixture_weights(members, {1, 1}, dataset, task),
+    CHECK_THROWS_WITH_AS(mixture_weights(members, weighing({1, 1}), dataset, task),
                          doctest::Contains("no answer"), Error);
-  }
-
-  TEST_CASE("every kind trains, is evaluated and predicts as one model") {
-    for (const std::string kind : {"bagging", "boosting", "snapshot", "diverse"}) {
-      CAPTURE(kind);
-      const TemporaryFolder folder;
-      const std::string run = folder / "run";
-      const CliResult trained = run_etude(train_tones(run) + Words{"--ensemble", kind} +
-                                          (kind == "diverse" ? Words{} : Words{"--members", "2"}));
-      const std::size_t members = kind == "diverse" ? 6 : 2;
-      CAPTURE(trained.err);
-      REQUIRE(trained.code == 0);
-      const Ensemble ensemble = read_ensemble(run);
-      CHECK(ensemble.kind == kind);
-      CHECK(ensemble.members.size() == members);
-      const json before = json::parse(read_all(run + "/eval-test.json"));
-      const CliResult evaluated = run_etude({"eval", run, "--json", "--cache", "none"});
-      CAPTURE(evaluated.err);
-      REQUIRE(evaluated.code == 0);
-      const json e = json::parse(evaluated.out);
-      CHECK(e.at("members").size() == members);
-      CHECK(e.at("accuracy") == before.at("accuracy"));
-      CHECK(e.at("loss").get<double>() == doctest::Approx(before.at("loss").get<double>()));
-      CHECK(e.at("accuracy").get<double>() > e.at("majority").get<double>());
-      CHECK(read_all(run + "/report.html").find(ensemble.members[1].path) != std::string::npos);
-      const CliResult predicted =
-          run_etude({"predict", run, tones() + "/low/3.wav", "--json", "--over-time"});
-      REQUIRE(predicted.code == 0);
-      const json answer = json::parse(predicted.out).at(0);
-      CHECK(answer.at("members") == members);
-      CHECK(answer.at("class") == "low");
-      CHECK(answer.at("over_time").size() == 1);  // half a second
-      if (kind == "diverse") {
-        if (onnx_available())
-          check_fails({"export", run, "--onnx", folder / "x.onnx"}, 1, {"ensemble", "members"});
-        const json cv = json::parse(read_all(run + "/ensemble.json"));
-        CHECK(cv.at("members").at(1).at("what") == "twice the bands");
-        const json linear = json::parse(read_all(run + "/member-6/run.json"));
-        CHECK(linear.at("config").at("model") == "statistics");
-        double weights = 0;
-        for (const auto& member : ensemble.members) weights += member.weight;
-        CHECK(weights == doctest::Approx(1));
-        CHECK(trained.err.find("by the validation part") != std::string::npos);
-      }
-      if (kind == "bagging") {
-        // Drawn with replacement: as many in all, some more than once.
-        std::string line;
-        double total = 0, most = 0;
-        int songs = 0;
-        std::ifstream in(run + "/member-1/weights.csv");
-        std::getline(in, line);
-        while (std::getline(in, line)) {
-          const double count = std::stod(line.substr(line.rfind(',') + 1));
-          total += count;
-          most = std::max(most, count);
-          ++songs;
-        }
-        CHECK(total == songs);
-        CHECK(most >= 2);
-      }
-    }
-  }
-
-  TEST_CASE("an ensemble that was stopped goes on where it stood") {
-    const TemporaryFolder folder;
-    const std::string whole = folder / "whole", parts = folder / "parts";
-    const Words kind = {"--ensemble", "boosting", "--members", "2"};
-    REQUIRE(run_etude(train_tones(whole) + kind).code == 0);
-    REQUIRE(run_etude(train_tones(parts) + kind + Words{"--max-steps", "4"}).code == 0);
-    CHECK_FALSE(holds_ensemble(parts));
-    const CliResult resumed = run_etude({"train", "--resume", "--out", parts});
-    CAPTURE(resumed.err);
-    REQUIRE(resumed.code == 0);
-    CHECK(read_all(parts + "/ensemble.json") == read_all(whole + "/ensemble.json"));
-    CHECK(read_all(parts + "/predictions-test.csv") == read_all(whole + "/predictions-test.csv"));
-  }
-
-  TEST_CASE("what goes with what") {
-    const TemporaryFolder folder;
-    check_fails(train_tones(folder / "x") + Words{"--members", "3"}, 2,
-                {"--members", "--ensemble"});
-    check_fails(train_tones(folder / "x") + Words{"--ensemble", "stacking"}, 2, {"stacking"});
-    check_fails(train_tones(folder / "x") + Words{"--ensemble", "snapshot", "--members", "7"}, 2,
-                {"snapshot", "6 epochs"});
-    check_fails(train_tones(folder / "x") + Words{"--ensemble", "diverse", "--width", "32"}, 2,
-                {"diverse", "--width"});
-    write_all(folder / "bad/ensemble.json", "{\"kind\": \"bagging\"}");
-    write_all(folder / "bad/run.json", "{}");
-    check_fails({"eval", folder / "bad"}, 1, {"ensemble.json"});
   }
 }
