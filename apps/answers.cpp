@@ -64,14 +64,18 @@ class Speaker {
     for (int i = 0; i < answers.songs(); ++i) place_[answers.items[i]] = i;
   }
 
-  // What it says of an item in the ensemble's terms: probabilities of the classes, or numbers.
+  // What it says of an item in the ensemble's terms: logarithms of the classes' probabilities, or
+  // numbers.
   std::vector<double> about(int item) const {
     const auto found = place_.find(item);
     check(found != place_.end(), "ensemble: member {} has no answer for item {}", number_, item);
     const double* row = answers_.song(found->second);
-    if (vote_.deviation) return task_.probabilities({row[0], row[1]}, *vote_.deviation);
     if (task_.regression()) return {row, row + answers_.outputs};
-    return softmax_row(row, answers_.outputs);
+    std::vector<double> values = vote_.deviation
+                                     ? task_.probabilities({row[0], row[1]}, *vote_.deviation)
+                                     : softmax_row(row, answers_.outputs);
+    for (double& value : values) value = std::log(std::max(value, 1e-30));
+    return values;
   }
 
  private:
@@ -81,6 +85,14 @@ class Speaker {
   const data::Task& task_;
   std::unordered_map<int, int> place_;
 };
+
+// Logarithms up to a constant become those of probabilities.
+void normalise(double* row, int classes) {
+  const double most = row[argmax(row, classes)];
+  double sum = 0;
+  for (int k = 0; k < classes; ++k) sum += std::exp(row[k] - most);
+  for (int k = 0; k < classes; ++k) row[k] -= most + std::log(sum);
+}
 
 Predictions combine_songs(const std::vector<Answers>& members, const std::vector<Vote>& votes,
                           double total, const data::Task& task) {
@@ -98,7 +110,8 @@ Predictions combine_songs(const std::vector<Answers>& members, const std::vector
     }
   }
   if (!task.regression())
-    for (double& value : result.song_outputs) value = std::log(std::max(value, 1e-30));
+    for (int i = 0; i < result.songs(); ++i)
+      normalise(result.song_outputs.data() + std::size_t(i) * result.outputs, result.outputs);
   result.window_outputs = result.song_outputs;
   for (int i = 0; i < result.songs(); ++i) result.window_song.push_back(i);
   return result;
@@ -148,38 +161,86 @@ Answers combine(const std::vector<Answers>& members, const std::vector<Vote>& vo
   return result;
 }
 
-std::vector<double> mixture_weights(const std::vector<Answers>& members,
-                                    const std::vector<Vote>& votes, const data::Dataset& dataset,
-                                    const data::Task& task) {
+namespace {
+
+// How likely weights make the classes of songs, with a prior, and which way is up.
+class PoolLikelihood {
+ public:
+  PoolLikelihood(const std::vector<Answers>& members, const std::vector<Vote>& votes,
+                 const data::Dataset& dataset, const data::Task& task)
+      : classes_(task.outputs()), says_(members.size()) {
+    double total = 0;
+    for (const Vote& vote : votes) total += vote.weight;
+    for (const Vote& vote : votes) prior_.push_back(vote.weight / total);
+    const std::vector<int>& items = members.front().songs.items;
+    for (const int item : items) truth_.push_back(task.label(dataset.items[item]));
+    for (std::size_t m = 0; m < members.size(); ++m) {
+      const Speaker speaker(m, members[m].songs, votes[m], task);
+      for (const int item : items) says_[m].push_back(speaker.about(item));
+    }
+  }
+
+  const std::vector<double>& prior() const { return prior_; }
+  double songs() const { return static_cast<double>(truth_.size()) + prior_songs; }
+
+  double operator()(const std::vector<double>& weights, std::vector<double>& gradient) const {
+    double value = 0;
+    gradient.assign(weights.size(), 0.0);
+    for (std::size_t m = 0; m < weights.size(); ++m) {
+      value += prior_songs * prior_[m] * std::log(weights[m]);
+      gradient[m] += prior_songs * prior_[m] / weights[m];
+    }
+    std::vector<double> pooled(classes_);
+    for (std::size_t i = 0; i < truth_.size(); ++i) {
+      std::fill(pooled.begin(), pooled.end(), 0.0);
+      for (std::size_t m = 0; m < weights.size(); ++m)
+        for (int k = 0; k < classes_; ++k) pooled[k] += weights[m] * says_[m][i][k];
+      normalise(pooled.data(), classes_);
+      value += pooled[truth_[i]];
+      for (std::size_t m = 0; m < weights.size(); ++m) {
+        gradient[m] += says_[m][i][truth_[i]];
+        for (int k = 0; k < classes_; ++k) gradient[m] -= std::exp(pooled[k]) * says_[m][i][k];
+      }
+    }
+    return value;
+  }
+
+ private:
+  static constexpr double prior_songs = 20;
+  int classes_;
+  std::vector<double> prior_;
+  std::vector<int> truth_;
+  std::vector<std::vector<std::vector<double>>> says_;  // [member][song][class]
+};
+
+}  // namespace
+
+std::vector<double> pool_weights(const std::vector<Answers>& members,
+                                 const std::vector<Vote>& votes, const data::Dataset& dataset,
+                                 const data::Task& task) {
   check(!members.empty() && members.size() == votes.size(), "ensemble: {} members with {} votes",
         members.size(), votes.size());
   check(!task.regression(), "ensemble: weights by likelihood are for classes");
-  const std::vector<int>& items = members.front().songs.items;
-  const std::size_t n = items.size();
-  // p[m][i]: what member m gives the class that song i of the first member has.
-  std::vector<std::vector<double>> p(members.size(), std::vector<double>(n));
-  for (std::size_t m = 0; m < members.size(); ++m) {
-    const Speaker speaker(m, members[m].songs, votes[m], task);
-    for (std::size_t i = 0; i < n; ++i)
-      p[m][i] = std::max(1e-30, speaker.about(items[i])[task.label(dataset.items[items[i]])]);
-  }
-  double total = 0;
-  for (const Vote& vote : votes) total += vote.weight;
-  constexpr double prior_songs = 20;
-  constexpr int steps = 500;
-  std::vector<double> prior, weights;
-  for (const Vote& vote : votes) prior.push_back(vote.weight / total);
-  weights = prior;
-  for (int step = 0; step < steps; ++step) {
-    std::vector<double> next;
-    for (const double share : prior) next.push_back(prior_songs * share);
-    for (std::size_t i = 0; i < n; ++i) {
-      double sum = 0;
-      for (std::size_t m = 0; m < p.size(); ++m) sum += weights[m] * p[m][i];
-      for (std::size_t m = 0; m < p.size(); ++m) next[m] += weights[m] * p[m][i] / sum;
+  const PoolLikelihood likelihood(members, votes, dataset, task);
+  std::vector<double> weights = likelihood.prior(), gradient, next, next_gradient;
+  double value = likelihood(weights, gradient);
+  double rate = 1 / likelihood.songs();
+  for (int step = 0; step < 500 && rate > 1e-12; ++step) {
+    next = weights;
+    double sum = 0;
+    const double most = *std::max_element(gradient.begin(), gradient.end());
+    for (std::size_t m = 0; m < next.size(); ++m)
+      sum += next[m] *= std::exp(rate * (gradient[m] - most));
+    for (double& weight : next) weight /= sum;
+    const double reached = likelihood(next, next_gradient);
+    if (reached < value) {
+      rate /= 2;
+      continue;
     }
-    for (double& weight : next) weight /= prior_songs + static_cast<double>(n);
+    rate *= 1.2;
+    value = reached;
     weights = std::move(next);
+    gradient = std::move(next_gradient);
   }
   return weights;
 }

@@ -31,20 +31,22 @@ struct Vote {
 // annotations. On songs the model did not train on; on others it is too small. Error for no songs.
 data::Affect deviation_of(const Predictions& answers, const data::Dataset& dataset);
 
-// One answer of several models, or what one member says, for the items of the first: for classes
-// the logarithm of the mean of their probabilities, for numbers the mean, weighted. Windows are
-// left out: members may cut songs differently. Error where a member lacks an item.
+// One answer of several models, or what one member says, for the items of the first. For classes
+// the logarithmic opinion pool: probabilities in proportion to the weighted geometric mean of the
+// members' (Genest, Zidek, Statistical Science 1, 1986), as a model's own windows are averaged; for
+// numbers the weighted mean. Windows are left out: members may cut songs differently. Error where a
+// member lacks an item.
 Answers combine(const std::vector<Answers>& members, const std::vector<Vote>& votes,
                 const data::Task& task);
 
-// Weights, adding up to 1, under which the mean of the members' probabilities is likeliest on songs
-// that none of them trained on, where those of the `votes` (of any sum) say as much as twenty
-// songs: the mode of a mixture of fixed parts under a Dirichlet prior, by 500 steps of EM
-// (Dempster, Laird, Rubin, J. Royal Statistical Society B 39, 1977). For classes only. Error where
-// a member lacks an item.
-std::vector<double> mixture_weights(const std::vector<Answers>& members,
-                                    const std::vector<Vote>& votes, const data::Dataset& dataset,
-                                    const data::Task& task);
+// Weights, adding up to 1, under which the pool of classes above is likeliest on songs that none of
+// the members trained on, where those of the `votes` (of any sum) say as much as twenty songs: the
+// mode under a Dirichlet prior, of a concave function, by at most 500 steps of exponentiated
+// gradient (Kivinen, Warmuth, Information and Computation 132, 1997), each of which must climb.
+// Error where a member lacks an item.
+std::vector<double> pool_weights(const std::vector<Answers>& members,
+                                 const std::vector<Vote>& votes, const data::Dataset& dataset,
+                                 const data::Task& task);
 
 // One number by which members compare: accuracy, or the mean CCC of both axes.
 double worth_of(const Evaluation& evaluation);

@@ -13,10 +13,10 @@
 //             whose answers become probabilities (answers.h)
 //
 // The run folder holds ensemble.json, which names the members (run folders or checkpoints, relative
-// to it) and their votes. For classes, probabilities are averaged; for valence and arousal, the
-// answers. Members count alike, but for boosting's say, and `diverse`: there the linear model
-// counts half, and for classes with a validation part beside the test part the weights are those
-// that make that part's classes likeliest (answers.h).
+// to it) and their votes. For classes, the logarithms of probabilities are averaged; for valence
+// and arousal, the answers. Members count alike, but for boosting's say, and `diverse`: there the
+// linear model counts half, and for classes with a validation part beside the test part the weights
+// are those that make that part's classes likeliest (answers.h).
 #pragma once
 
 #include <filesystem>

@@ -133,7 +133,7 @@ class EnsembleTraining {
   void weigh() {
     auto& members = trained_.ensemble.members;
     const std::vector<double> weights =
-        mixture_weights(trained_.validation, votes(), base_.corpus.dataset, spec_.task);
+        pool_weights(trained_.validation, votes(), base_.corpus.dataset, spec_.task);
     for (std::size_t m = 0; m < members.size(); ++m) members[m].vote.weight = weights[m];
     note(fmt::format("{}weights of the members, by the validation part: {:.2f}", label_,
                      fmt::join(weights, ", ")));

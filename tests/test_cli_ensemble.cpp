@@ -67,9 +67,10 @@ Words train_songs(const std::string& out, const std::string& members) {
           "0.25"};
 }
 
-// What share of a normal distribution about `mean` lies above the middle of 0-1.
-double upper_half(double mean, double deviation) {
-  return std::erfc((0.5 - mean) / deviation / std::sqrt(2.0)) / 2;
+// How much of a normal distribution about `mean` lies above the middle of 0-1 against below it.
+double log_odds(double mean, double deviation) {
+  const double x = (0.5 - mean) / deviation / std::sqrt(2.0);
+  return std::log(std::erfc(x) / std::erfc(-x));
 }
 
 }  // namespace
@@ -155,7 +156,7 @@ TEST_SUITE("cli.ensemble") {
 
     // By hand, from what the members wrote about the first song (PMEmo's scale is 0-1).
     const data::Csv whole = data::Csv::read(run + "/predictions-test.csv");
-    double happy = 0;
+    double odds = 0;  // of happy against sad, their logarithm
     for (int m = 0; m < 4; ++m) {
       const data::Csv& t = tables[m];
       const auto number = [&](const char* column) {
@@ -163,13 +164,16 @@ TEST_SUITE("cli.ensemble") {
       };
       REQUIRE(t.text(0, t.column("id")) == whole.text(0, whole.column("id")));
       if (const auto& deviation = ensemble.members[m].vote.deviation)
-        happy += upper_half(number("predicted_valence"), deviation->valence) *
-                 upper_half(number("predicted_arousal"), deviation->arousal) / 4;
+        odds += (log_odds(number("predicted_valence"), deviation->valence) +
+                 log_odds(number("predicted_arousal"), deviation->arousal)) /
+                4;
       else
-        happy += number("p(happy)") / 4;
+        odds += std::log(number("p(happy)") / number("p(sad)")) / 4;
     }
-    CHECK(std::stod(whole.text(0, whole.column("p(happy)"))) ==
-          doctest::Approx(happy).epsilon(1e-4));
+    const auto all_say = [&](const char* column) {
+      return std::stod(whole.text(0, whole.column(column)));
+    };
+    CHECK(std::log(all_say("p(happy)") / all_say("p(sad)")) == doctest::Approx(odds).epsilon(1e-3));
 
     // A member's error was measured on songs of the run's training part that it did not train on.
     const data::Csv all = data::Csv::read(run + "/split.csv");

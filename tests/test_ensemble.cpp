@@ -39,15 +39,17 @@ double upper_half(double mean, double deviation) {
 }  // namespace
 
 TEST_SUITE("ensemble") {
-  TEST_CASE("probabilities are averaged by weight, whatever the order of the items") {
+  TEST_CASE("logarithms of probabilities are averaged by weight, whatever the order of the items") {
     const double logit = std::log(3.0);  // 0.75 to 0.25
     const std::vector<Answers> members = {answers({4, 7}, {logit, 0, 0, logit}),
                                           answers({7, 4}, {0, 0, 0, logit})};
     const Answers whole = combine(members, weighing({3, 1}), two_classes());
     CHECK(whole.songs.items == std::vector<int>{4, 7});
     const auto p = [&](int song, int k) { return std::exp(whole.songs.song(song)[k]); };
-    CHECK(p(0, 0) == doctest::Approx((3 * 0.75 + 0.25) / 4));
-    CHECK(p(1, 1) == doctest::Approx((3 * 0.75 + 0.5) / 4));
+    // Odds of 3 with three quarters of the say, against 1 / 3, and beside 1.
+    CHECK(p(0, 0) / p(0, 1) == doctest::Approx(std::sqrt(3.0)));
+    CHECK(p(1, 1) / p(1, 0) == doctest::Approx(std::pow(3.0, 0.75)));
+    CHECK(p(0, 0) + p(0, 1) == doctest::Approx(1));
     CHECK(p(1, 0) + p(1, 1) == doctest::Approx(1));
     CHECK_THROWS_WITH_AS(
         combine({members[0], answers({4}, {0, 0})}, weighing({1, 1}), two_classes()),
@@ -93,20 +95,31 @@ TEST_SUITE("ensemble") {
     const Answers classes = answers({0, 1}, {1, 0, 0, 0, 0, 0, std::log(5.0), 0});
     const Answers whole = combine({classes, affect}, {{1, {}}, vote}, task);
     CHECK(whole.songs.items == std::vector<int>{0, 1});
-    CHECK(std::exp(whole.songs.song(1)[2]) ==
-          doctest::Approx(5.0 / 8 / 3 + 2 * (1 - v) * (1 - a) / 3));
+    const double* sad = whole.songs.song(1);
+    CHECK(sad[2] - sad[0] ==
+          doctest::Approx((std::log(5.0) + 2 * std::log((1 - v) * (1 - a)) - 2 * std::log(v * a)) /
+                          3));
+    CHECK(std::exp(sad[0]) + std::exp(sad[1]) + std::exp(sad[2]) + std::exp(sad[3]) ==
+          doctest::Approx(1));
     // Two outputs are no logits of four classes.
     CHECK_THROWS_WITH_AS(combine({affect}, {Vote{}}, task), doctest::Contains("2 outputs"), Error);
     CHECK_THROWS_WITH_AS(combine({classes}, {vote}, task), doctest::Contains("4 outputs"), Error);
     // On song 0 (happy) the first is better, on song 1 (sad) the second.
     const auto weights =
-        mixture_weights({classes, affect}, {{1, {}}, {1, vote.deviation}}, dataset, task);
-    const double p = std::exp(1.0) / (std::exp(1.0) + 3),
-                 q = upper_half(0.6, 0.2) * upper_half(0.4, 0.1);
-    const double r = 5.0 / 8, s = (1 - v) * (1 - a), w = weights[0];
-    CHECK((p - q) / (w * p + (1 - w) * q) + (r - s) / (w * r + (1 - w) * s) + 10 / w -
-              10 / (1 - w) ==
-          doctest::Approx(0).epsilon(1e-6));
+        pool_weights({classes, affect}, {{1, {}}, {1, vote.deviation}}, dataset, task);
+    CHECK(weights[0] + weights[1] == doctest::Approx(1));
+    // The likelihood of both songs and the prior, where the first has the weight w.
+    const auto likelihood = [&](double w) {
+      const std::vector<Vote> votes = {{w, {}}, {1 - w, vote.deviation}};
+      const Answers pool = combine({classes, affect}, votes, task);
+      return pool.songs.song(0)[0] + pool.songs.song(1)[2] + 10 * std::log(w) +
+             10 * std::log(1 - w);
+    };
+    constexpr double step = 1e-4;
+    const double w = weights[0];
+    CHECK(w != doctest::Approx(0.5).epsilon(1e-3));
+    CHECK((likelihood(w + step) - likelihood(w - step)) / (2 * step) ==
+          doctest::Approx(0).epsilon(1e-4));
   }
 
   TEST_CASE("a fifth is left out: whole groups, of the training part, the same each time") {
@@ -171,17 +184,19 @@ TEST_SUITE("ensemble") {
       for (const double logit : {0.0, good}) members[0].songs.song_outputs.push_back(logit);
       for (int k = 0; k < 2; ++k) members[1].songs.song_outputs.push_back(0);
     }
-    const auto weights = mixture_weights(members, weighing({1, 1}), dataset, task);
+    const auto weights = pool_weights(members, weighing({1, 1}), dataset, task);
     CHECK(weights[0] + weights[1] == doctest::Approx(1));
-    // Where 40 log(0.9 w + 0.5 (1 - w)) + 10 log w + 10 log(1 - w) is highest.
+    // Where 40 log(9^w / (9^w + 1)) + 10 log w + 10 log(1 - w) is highest. Its slope changes by
+    // more than 80 per unit of w: the weight is right to 1e-6.
     const double w = weights[0];
-    CHECK(40 * 0.4 / (0.5 + 0.4 * w) + 10 / w - 10 / (1 - w) == doctest::Approx(0).epsilon(1e-6));
+    CHECK(40 * std::log(9.0) / (std::pow(9.0, w) + 1) + 10 / w - 10 / (1 - w) ==
+          doctest::Approx(0).epsilon(1e-4));
     // Members that say the same keep the weights they had.
     members[1] = members[0];
-    const auto same = mixture_weights(members, weighing({2, 1}), dataset, task);
+    const auto same = pool_weights(members, weighing({2, 1}), dataset, task);
     CHECK(same[0] == doctest::Approx(2.0 / 3));
     members[1].songs.items[0] = songs + 1;
-    CHECK_THROWS_WITH_AS(mixture_weights(members, weighing({1, 1}), dataset, task),
+    CHECK_THROWS_WITH_AS(pool_weights(members, weighing({1, 1}), dataset, task),
                          doctest::Contains("no answer"), Error);
   }
 }
