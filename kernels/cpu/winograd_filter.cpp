@@ -20,9 +20,10 @@
 namespace etude::ETUDE_BACKEND {
 namespace {
 
-// Whether winograd_filter_rows.h does it: where the second-level cache was 512 KB that was up to
-// twice as fast. With AVX-512, and 1 MB of it, the following was measured, and is what runs.
-inline constexpr bool kByRows = kLanes < 16;
+// Whether winograd_filter_rows.h does it. A tile is transformed there once for each pair of runs,
+// in parallel tasks that never wait for each other: faster for one pair, whatever the processor.
+// Without AVX-512, where the second-level cache was 512 KB, it was faster for all.
+bool by_rows(const Conv2dShape& p) { return kLanes < 16 || (p.c <= kRun && p.k <= kRun); }
 
 template <int M>
 struct FilterPlan {
@@ -101,7 +102,7 @@ void multiply_chunk(const Conv2dShape& p, const TileRuns& d, const TileRuns& v, 
 template <int M>
 std::size_t winograd_backward_filter_workspace(const Conv2dShape& p) {
   const auto bias_bytes = static_cast<std::size_t>(bias_gradient_work(p.k)) * sizeof(float);
-  if (kByRows) return winograd_rows_workspace<M>(p) + bias_bytes;
+  if (by_rows(p)) return winograd_rows_workspace<M>(p) + bias_bytes;
   const FilterPlan<M> plan(p);
   const Index floats = plan.d_floats + plan.v_floats + plan.g_floats;
   return static_cast<std::size_t>(floats) * sizeof(float) + bias_bytes;
@@ -117,7 +118,7 @@ void winograd_backward_filter(const Conv2dShape& p, const float* x, const float*
 
   const TiledImage inputs{x, p.h, p.w, p.c, M, p.pad_h, p.pad_w};
   const TiledImage gradients{dy, p.p(), p.q(), p.k, M, 0, 0, winners};
-  if (kByRows) return winograd_rows_backward_filter<M>(p, inputs, gradients, dw, free);
+  if (by_rows(p)) return winograd_rows_backward_filter<M>(p, inputs, gradients, dw, free);
   const FilterPlan<M> plan(p);
   const TileRuns d{free, plan.chunk, plan.dy_runs};
   const TileRuns v{d.data + plan.d_floats, plan.chunk, plan.x_runs};

@@ -1,6 +1,6 @@
 // Convolution 3 x 3 with stride 1, filter gradient, by Winograd's algorithm (winograd.h), without
-// an array of transformed tiles: for processors whose second-level cache is small, and whose third
-// answers slowly.
+// an array of transformed tiles: for few channels, and for processors whose second-level cache is
+// small.
 //
 //   g[xi][k][c] = sum over tiles of d[xi][tile][k] v[xi][tile][c],   d = A dy A^T,  v = B^T x B,
 //
