@@ -2,9 +2,8 @@
 //
 //   etude     the default: the one of the two below that fits the data
 //   small     songs, sounds or words, up to a few thousand: a four-block VGG, trained long, on
-//   crops
-//             of three seconds, or whole words (measured: 0.716 on 900 clips in four quadrants,
-//             ten-fold by artist)
+//             crops of three seconds, or whole words (measured: 0.716 on 900 clips in four
+//             quadrants, ten-fold by artist)
 //   general   everything else: images, and many files
 //   original  music emotion as first published with these networks, flaws included
 //
@@ -23,7 +22,7 @@ namespace etude::apps {
 struct Recipe {
   std::string name;                  // small, general, original
   std::string reason;                // one line: why this one
-  std::vector<std::string> flaws;    // of `original`: what it repeats, one line each
+  std::vector<std::string> flaws;    // of `original`: what this run repeats, one line each
   std::vector<std::string> assumed;  // of `original`: what its source does not state
 };
 

@@ -149,6 +149,16 @@ TEST_SUITE("recipes") {
     config.labels = "mended";
     CHECK(*chosen(config, songs, 1802, recipe).labels == "mended");
     CHECK(recipe.flaws.size() == 5);
+    // What an option mends is no flaw, and what is assumed is what the run does.
+    config.cuts_from = "train";
+    config.group_by = "artist";
+    config.lr = 5e-4;
+    config.label_smoothing = 0.1;
+    chosen(config, songs, 1802, recipe);
+    CHECK(recipe.flaws.size() == 3);
+    CHECK(recipe.assumed[2].find("rate 0.0005 and weight decay 0, batches of 32") !=
+          std::string::npos);
+    CHECK(recipe.assumed[3].find("label smoothing 0.1; augmentation none") != std::string::npos);
     config.cv = "3";
     CHECK_THROWS_AS(chosen(config, songs, 1802, recipe), UsageError);
   }
