@@ -130,6 +130,9 @@ int eval(const Options& options) {
   if (!options.cache.empty()) config.cache = options.cache;
   config.threads = options.threads;
 
+  for (const std::string& root : config.data)
+    check(fs::exists(root), "eval: {}: no such folder; say where the data is now with --data",
+          root);
   Corpus corpus;
   corpus.dataset = load_for_eval(config, !options.data.empty());
   const data::Dataset& dataset = corpus.dataset;

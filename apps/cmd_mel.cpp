@@ -98,7 +98,8 @@ std::string augment(const Options& options, const data::MelSettings& settings, D
   if (augmenter.has("crop") || augmenter.has("tempo"))
     drawn += fmt::format("{}{} frames", drawn.empty() ? "" : ", ", picture.frames);
   if (augmenter.has("mixup"))
-    drawn += fmt::format(", mixed {:.2f} to {:.2f}", batch.mix, 1 - batch.mix);
+    drawn += fmt::format("{}mixed {:.2f} to {:.2f}", drawn.empty() ? "" : ", ", batch.mix,
+                         1 - batch.mix);
   return drawn.empty() ? "nothing" : drawn;
 }
 
@@ -146,7 +147,7 @@ int mel(const Options& options) {
   fmt::print("{}: {:.2f} s at {} Hz -> {} bands x {} frames, {:.2f} to {:.2f}\n", options.file,
              seconds, settings.sample_rate, picture.bands, picture.frames, *low, *high);
   if (!drawn.empty()) fmt::print("  augmented: {}\n", drawn);
-  for (const auto& [name, value] : settings.to_map()) fmt::print("  {:<14}{}\n", name, value);
+  for (const auto& [name, value] : settings.to_map()) fmt::print("  {:<18}{}\n", name, value);
   if (settings.standardize == data::Standardize::band)
     fmt::print(
         "  (standardisation by band uses the training part's statistics: not applied here)\n");

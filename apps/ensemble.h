@@ -1,8 +1,8 @@
 // Ensembles: several models that answer as one.
 //
-//   bagging   each member trains on songs drawn with replacement (Breiman, Machine Learning 24,
-//   1996) boosting  each member minds the songs that those before it got wrong: SAMME, AdaBoost for
-//   any
+//   bagging   each member trains on songs drawn with replacement
+//             (Breiman, Machine Learning 24, 1996)
+//   boosting  each member minds the songs that those before it got wrong: SAMME, AdaBoost for any
 //             number of classes (Zhu, Zou, Rosset, Hastie, Statistics and Its Interface 2, 2009);
 //             songs are drawn anew each epoch in proportion to their weights
 //   snapshot  one training whose learning rate rises and falls several times; the weights at the

@@ -74,6 +74,12 @@ int run(int argc, char** argv) {
     std::fputs(app.help().c_str(), stdout);
     return exit_usage;
   }
+  const auto named =
+      app.get_subcommands([&](const CLI::App* command) { return command->check_name(argv[1]); });
+  if (argv[1][0] != '-' && named.empty())
+    return failed(
+        (std::string("there is no command `") + argv[1] + "` (see `etude --help`)").c_str(),
+        exit_usage);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {  // --help, --version

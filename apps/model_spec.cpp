@@ -121,12 +121,18 @@ LoadedModel load_model(const std::filesystem::path& path, Device device) {
   if (fs::is_directory(path)) {
     weights = path / "best.safetensors";
     if (!fs::exists(weights)) weights = path / "last.safetensors";
+    check(fs::exists(weights) || !fs::exists(path / "fold-1") || fs::exists(path / "cv.json"),
+          "{}: a cross-validation that is not finished; go on with `etude train --resume --out {}`",
+          path.string(), path.string());
     check(fs::exists(weights) || !fs::exists(path / "fold-1"),
           "{}: holds the folds of a cross-validation; name one of them, e.g. {}", path.string(),
           (path / "fold-1").string());
     check(fs::exists(weights) || !fs::exists(path / "ensemble.json"),
           "{}: holds an ensemble; name one of its members (ensemble.json lists them)",
           path.string());
+    check(fs::exists(weights) || !fs::exists(path / "member-1"),
+          "{}: an ensemble that is not finished; go on with `etude train --resume --out {}`",
+          path.string(), path.string());
     check(fs::exists(weights),
           "{}: no best.safetensors or last.safetensors in it; is it a run folder of `etude train`?",
           path.string());

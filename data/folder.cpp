@@ -130,7 +130,9 @@ Dataset load_folder(const fs::path& root, const DatasetOptions& options,
         "folder: {}: no folder with audio files in it; expected one folder a class holding wav, "
         "flac, ogg, opus, mp3 or aiff",
         root.string());
-  check(!out.items.empty(), "folder: {}: none of its audio files is listed in {} ({} is not, say)",
+  check(!out.items.empty(),
+        "folder: {}: none of its audio files is listed in {} ({} is not, say); expected paths "
+        "relative to the folder in the column \"file\"",
         root.string(), options.groups.string(), unlisted.empty() ? "" : unlisted[0]);
   if (!unlisted.empty())
     out.warnings.push_back(fmt::format("folder: {}: files that {} does not list are left out: {}",

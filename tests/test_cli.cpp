@@ -30,7 +30,7 @@ TEST_SUITE("cli.usage") {
 
   TEST_CASE("usage errors are exit code 2 and one line") {
     CHECK(run_etude({}).code == 2);
-    check_fails({"dance"}, 2, {});
+    check_fails({"dance"}, 2, {"no command `dance`"});
     check_fails({"train", "--no-such-option"}, 2, {"--no-such-option", "etude train --help"});
     check_fails({"train", "--model", "alexnet"}, 2, {"alexnet"});
     check_fails({"train", "--epochs", "many"}, 2, {"epochs"});

@@ -142,6 +142,7 @@ TEST_SUITE("cli.eval") {
     CAPTURE(cut.err);
     CHECK(cut.code == 130);
     CHECK(contains(cut.err, "--resume --out " + out + "\n"));
+    check_fails({"eval", out}, 1, {"not finished", "--resume --out " + out});
     const Words more = {"train", "--resume", "--max-steps", "1", "--out"};
     // One fold by itself is a run, with the parts that were recorded; no folds appear within it.
     const std::string split = read_all(out + "/fold-1/split.csv");
