@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 
 #include "apps/commands.h"
@@ -74,15 +75,74 @@ int quadrant(const double* affect) {
   return a ? (v ? 0 : 1) : (v ? 3 : 2);
 }
 
-// Class and probabilities, or the two axes, of one row of outputs.
-Json answer(const ModelSpec& spec, const double* outputs) {
+// How far the model errs on each axis, on 0-1, on songs that it did not train on: by the evaluation
+// of its test part, where that is at hand and enough of it to tell.
+std::optional<data::Affect> error_of(const std::string& run, const ModelSpec& spec) {
+  constexpr std::size_t enough = 5;
+  const RunFolder folder(run);
+  if (!spec.task.regression() || !std::filesystem::exists(folder.evaluation("test"))) return {};
+  const Json evaluation = read_json(folder.evaluation("test"));
+  if (!evaluation.contains("list") || evaluation.at("list").size() < enough) return {};
+  const Json& songs = evaluation.at("list");  // [id, valence, arousal, both predicted]
+  double squares[2] = {0, 0};
+  for (const Json& song : songs)
+    for (int axis = 0; axis < 2; ++axis)
+      squares[axis] += std::pow(song[3 + axis].get<double>() - song[1 + axis].get<double>(), 2) /
+                       static_cast<double>(songs.size());
+  const double range = spec.scale.high - spec.scale.low;
+  return data::Affect{std::sqrt(squares[0]) / range, std::sqrt(squares[1]) / range};
+}
+
+// Where the song lies on both axes, on the scale, and how far from there it may be.
+void put_place(Json& json, const data::Affect& place, const std::optional<data::Affect>& error,
+               const data::Scale& scale) {
+  json["valence"] = scale.score(place.valence);
+  json["arousal"] = scale.score(place.arousal);
+  json["scale"] = {scale.low, scale.high};
+  json["order"] = {"valence", "arousal"};
+  if (!error) return;
+  const double range = scale.high - scale.low;
+  json["error"] = {{"valence", error->valence * range}, {"arousal", error->arousal * range}};
+}
+
+// The members of an ensemble of classes that answer valence and arousal: their mean, and how far
+// they err. Nothing where there is none.
+Json place_of(const std::vector<Answers>& members, const std::vector<Vote>& votes,
+              const data::Scale& scale) {
+  double total = 0;
+  data::Affect place{0, 0}, squares{0, 0};
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    if (!votes[m].deviation) continue;
+    const double weight = votes[m].weight;
+    const double* song = members[m].songs.song(0);
+    total += weight;
+    place.valence += weight * song[0], place.arousal += weight * song[1];
+    squares.valence += weight * std::pow(votes[m].deviation->valence, 2);
+    squares.arousal += weight * std::pow(votes[m].deviation->arousal, 2);
+  }
+  Json json;
+  if (total > 0)
+    put_place(json, {place.valence / total, place.arousal / total},
+              data::Affect{std::sqrt(squares.valence / total), std::sqrt(squares.arousal / total)},
+              scale);
+  return json;
+}
+
+// Class and probabilities, or the two axes, of one row of outputs. With an error, the quadrant has
+// a probability, too: that of a normal distribution about the answer.
+Json answer(const ModelSpec& spec, const double* outputs,
+            const std::optional<data::Affect>& error = {}) {
   Json json;
   if (spec.task.regression()) {
-    json["valence"] = spec.scale.score(outputs[0]);
-    json["arousal"] = spec.scale.score(outputs[1]);
-    json["scale"] = {spec.scale.low, spec.scale.high};
-    json["order"] = {"valence", "arousal"};
-    json["emotion"] = data::quadrant_names()[static_cast<std::size_t>(quadrant(outputs))];
+    put_place(json, {outputs[0], outputs[1]}, error, spec.scale);
+    const auto q = static_cast<std::size_t>(quadrant(outputs));
+    json["emotion"] = data::quadrant_names()[q];
+    if (!error || error->valence <= 0 || error->arousal <= 0) return json;
+    data::Task quadrants;
+    quadrants.kind = data::TaskKind::quadrants;
+    quadrants.classes.assign(data::quadrant_names().begin(), data::quadrant_names().end());
+    quadrants.thresholds = {{0.5}, {0.5}};
+    json["confidence"] = quadrants.probabilities({outputs[0], outputs[1]}, *error)[q];
     return json;
   }
   const int classes = spec.task.outputs();
@@ -193,8 +253,8 @@ Json deviations(const Json& pieces) {
   return result;
 }
 
-Json predict_file(const std::vector<MemberModel>& models, const std::string& file, Device device,
-                  const Options& options) {
+Json predict_file(const std::vector<MemberModel>& models, const std::string& file,
+                  const std::optional<data::Affect>& error, Device device, const Options& options) {
   const ModelSpec& spec = models.front().model.spec;
   const data::Dataset dataset = single_item(file, spec);
   data::FeatureSet features;
@@ -219,16 +279,18 @@ Json predict_file(const std::vector<MemberModel>& models, const std::string& fil
     double mean[2] = {0, 0};
     for (const double v : curve.valence) mean[0] += v / steps;
     for (const double a : curve.arousal) mean[1] += a / steps;
-    json.update(answer(spec, mean));
+    json.update(answer(spec, mean, error));
     json["steps"] = curve.valence.size();
     pieces = curve_pieces(spec, curve);
   } else {
-    json.update(answer(spec, whole.songs.song(0)));
+    json.update(answer(spec, whole.songs.song(0), error));
     if (one) {
       json["windows"] = whole.songs.windows();
       pieces = window_pieces(spec, files.front());
     } else {
       json["members"] = models.size();
+      if (const Json place = place_of(answers, votes, spec.scale); !place.is_null())
+        json["place"] = place;
       pieces = ensemble_pieces(models, files);
     }
   }
@@ -237,16 +299,23 @@ Json predict_file(const std::vector<MemberModel>& models, const std::string& fil
   return json;
 }
 
+// "valence 5.81 \xC2\xB1 1.8, arousal 4.25 \xC2\xB1 2", with the errors where they are known.
+std::string both_axes(const Json& json) {
+  const auto axis = [&](const char* name) {
+    std::string text = fmt::format("{} {:.3g}", name, json[name].get<double>());
+    if (json.contains("error"))
+      text += fmt::format(" \xC2\xB1 {:.2g}", json["error"][name].get<double>());
+    return text;
+  };
+  return axis("valence") + ", " + axis("arousal");
+}
+
 std::string short_answer(const Json& json) {
   if (json.contains("valence")) {
-    const auto axis = [&](const char* name) {
-      std::string text = fmt::format("{} {:.3g}", name, json[name].get<double>());
-      if (json.contains("deviation"))
-        text += fmt::format(" \xC2\xB1 {:.2g}", json["deviation"][name].get<double>());
-      return text;
-    };
-    return fmt::format("{} ({}, {})", json["emotion"].get<std::string>(), axis("valence"),
-                       axis("arousal"));
+    std::string text = json["emotion"];
+    if (json.contains("confidence"))
+      text += fmt::format(" ({:.2f})", json["confidence"].get<double>());
+    return text + ", " + both_axes(json);
   }
   std::vector<std::pair<double, std::string>> ranked;
   for (const auto& [name, p] : json["probabilities"].items())
@@ -255,14 +324,16 @@ std::string short_answer(const Json& json) {
   std::string text = fmt::format("{} ({:.2f})", ranked[0].second, -ranked[0].first);
   for (std::size_t i = 1; i < std::min<std::size_t>(ranked.size(), 4); ++i)
     text += fmt::format(", {} {:.2f}", ranked[i].second, -ranked[i].first);
+  if (json.contains("place")) text += "; " + both_axes(json["place"]);
   return text;
 }
 
 void print_answer(const Json& json, bool over_time) {
   std::string scale;
-  if (json.contains("scale"))
-    scale = fmt::format(" (scale {:g} to {:g})", json["scale"][0].get<double>(),
-                        json["scale"][1].get<double>());
+  const Json& place = json.contains("place") ? json["place"] : json;
+  if (place.contains("scale"))
+    scale = fmt::format(" (scale {:g} to {:g})", place["scale"][0].get<double>(),
+                        place["scale"][1].get<double>());
   fmt::print("{}: {}{}\n", json["file"].get<std::string>(), short_answer(json), scale);
   if (!over_time) return;
   for (const Json& window : json["over_time"])
@@ -277,12 +348,13 @@ int predict(const Options& options) {
   check(models.front().model.spec.mel.has_value(),
         "predict: {} was trained on images; predict takes audio files (use `etude eval --data`)",
         options.run);
+  const auto error = error_of(options.run, models.front().model.spec);
   Json all = Json::array();
   std::vector<PredictedSong> songs;
   int failed = 0;
   for (const std::string& file : options.files) {
     try {
-      Json json = predict_file(models, file, device, options);
+      Json json = predict_file(models, file, error, device, options);
       if (!options.html.empty()) {
         const data::Audio audio = data::load_audio(file);
         songs.push_back({json, outline(audio.samples, audio.sample_rate)});
@@ -330,8 +402,11 @@ Command predict_command(CLI::App& app) {
   sub->add_option("--threads", options->threads, "CPU threads; 0: all")->check(number_in(0, 4096));
   sub->footer(
       "The answer is the average over windows of the whole song. Valence comes before arousal, on\n"
-      "the scale of the training data, which is printed beside it. A file that cannot be read is\n"
-      "reported and the others go on; the exit code is then 1.\n"
+      "the scale of the training data, which is printed beside it. \xC2\xB1 is the root mean\n"
+      "square error on songs the model did not train on: the run's test part, or what an ensemble\n"
+      "of classes kept from its members for valence and arousal. The number behind the quadrant\n"
+      "is its probability with such errors. A file that cannot be read is reported and the others\n"
+      "go on; the exit code is then 1.\n"
       "\n"
       "Examples:\n"
       "  etude predict run1 song.mp3\n"

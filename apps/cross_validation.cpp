@@ -21,10 +21,15 @@ Json fold_numbers(const std::string& name, const Evaluation& e) {
       json[prefix + "RMSE"] = value->model.rmse;
       json[prefix + "r"] = value->model.pearson;
       json[prefix + "CCC"] = value->model.ccc;
+      json[prefix + "RMSE, mean"] = value->baseline_rmse;
+      if (value->linear) json[prefix + "RMSE, linear"] = value->linear->rmse;
       if (!value->per_song) continue;
       json[prefix + "RMSE per song"] = value->per_song->rmse;
       json[prefix + "r per song"] = value->per_song->pearson;
       json[prefix + "CCC per song"] = value->per_song->ccc;
+      json[prefix + "RMSE per song, mean"] = value->baseline_per_song_rmse;
+      if (value->linear_per_song)
+        json[prefix + "RMSE per song, linear"] = value->linear_per_song->rmse;
     }
   } else {
     json["accuracy"] = e.song.accuracy;
@@ -66,6 +71,11 @@ void put_contract(Json& summary, const Experiment& experiment) {
        {std::pair{"r2", "R2"}, {"rmse", "RMSE"}, {"pearson", "r"}, {"ccc", "CCC"}})
     for (const std::string axis : {"valence", "arousal"})
       summary[key][axis] = mean.at(axis + " " + name);
+  for (const std::string axis : {"valence", "arousal"}) {
+    summary["mean_predictor"]["rmse"][axis] = mean.at(axis + " RMSE, mean");
+    if (mean.contains(axis + " RMSE, linear"))
+      summary["linear"]["rmse"][axis] = mean.at(axis + " RMSE, linear");
+  }
 }
 
 }  // namespace
@@ -75,6 +85,7 @@ Json cross_validate(Experiments& experiments, const std::vector<data::Split>& sp
   Json folds = Json::array();
   std::map<std::string, std::vector<double>> values;
   std::vector<std::string> order;
+  std::optional<data::Scale> scale;  // of valence and arousal
   for (std::size_t k = 0; k < splits.size(); ++k) {
     const std::string name = fmt::format("fold-{}", k + 1);
     const auto result = train_run(experiments, splits[k], folder / name,
@@ -88,8 +99,13 @@ Json cross_validate(Experiments& experiments, const std::vector<data::Split>& sp
       values[key].push_back(value.get<double>());
     }
     folds.push_back(fold);
+    if (result->result.regression()) scale = result->result.scale;
   }
   Json summary = {{"mean", Json::object()}, {"deviation", Json::object()}, {"folds", folds}};
+  if (scale) {
+    summary["scale"] = {scale->low, scale->high};
+    summary["order"] = {"valence", "arousal"};
+  }
   for (const std::string& key : order) {
     const MeanSpread spread = mean_spread(values[key]);
     summary["mean"][key] = spread.mean;
@@ -104,9 +120,12 @@ Json cross_validate(Experiments& experiments, const std::vector<data::Split>& sp
 std::string cv_text(const Json& summary) {
   std::string text = fmt::format("{} folds, mean and deviation on the held-out parts\n",
                                  summary.at("folds").size());
+  if (summary.contains("scale"))
+    text += fmt::format("scale {:g} to {:g}, valence first\n", summary.at("scale")[0].get<double>(),
+                        summary.at("scale")[1].get<double>());
   for (const auto& [name, mean] : summary.at("mean").items())
-    text += fmt::format("{:<22}{:.4f} +- {:.4f}\n", name, mean.get<double>(),
-                        summary.at("deviation").at(name).get<double>());
+    text += fmt::format("{:<{}}{:.4f} +- {:.4f}\n", name, summary.contains("scale") ? 30 : 22,
+                        mean.get<double>(), summary.at("deviation").at(name).get<double>());
   return text;
 }
 

@@ -198,6 +198,11 @@ Evaluation evaluate(const std::string& split, const Predictions& p, const data::
     result.arousal = evaluate_axis(p, dataset, scale, 1, baseline.arousal, linear);
   } else {
     result.classes = task.classes;
+    result.cuts = task.cuts;
+    for (const double t : task.thresholds.valence)
+      result.thresholds.valence.push_back(scale.score(t));
+    for (const double t : task.thresholds.arousal)
+      result.thresholds.arousal.push_back(scale.score(t));
     std::vector<int> truth, window_truth;
     for (int item : p.items) truth.push_back(task.label(dataset.items[item]));
     for (int song : p.window_song) window_truth.push_back(truth[song]);

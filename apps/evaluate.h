@@ -77,6 +77,8 @@ struct Evaluation {
   std::string kind;                  // of the data set: what its items are called
   std::vector<std::string> classes;  // empty for regression
   data::Scale scale;
+  data::Cuts cuts = data::Cuts::scale;  // classes that are levels of valence and arousal:
+  data::Thresholds thresholds;          // where they meet, in units of the scale
   int songs = 0, windows = 0;
   double loss = 0;
   // Classification
@@ -110,6 +112,7 @@ struct Evaluation {
   std::vector<Member> members;
 
   bool regression() const { return classes.empty(); }
+  bool has_levels() const { return !thresholds.valence.empty() || !thresholds.arousal.empty(); }
 };
 
 // `linear`: predictions of the linear floor for the same songs, where there is one.

@@ -1,5 +1,6 @@
 // Evaluation as JSON, as text and as CSV.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "apps/evaluate.h"
 #include "data/csv.h"
@@ -35,6 +36,17 @@ const char* linear_inputs(const Evaluation& e) {
 
 std::string scale_name(const data::Scale& scale) {
   return fmt::format("{:g} to {:g}", scale.low, scale.high);
+}
+
+// "cuts tertiles: valence at 3.6, 6.1; arousal at 3.9, 7.1 (scale 1 to 9, valence first)".
+std::string levels_text(const Evaluation& e) {
+  std::string text = fmt::format("cuts {}: ", data::to_string(e.cuts));
+  for (const auto& [axis, at] :
+       {std::pair{"valence", &e.thresholds.valence}, {"arousal", &e.thresholds.arousal}})
+    if (!at->empty())
+      text +=
+          fmt::format("{}{} at {:.3g}", text.back() == ' ' ? "" : "; ", axis, fmt::join(*at, ", "));
+  return text + fmt::format(" (scale {}, valence first)", scale_name(e.scale));
 }
 
 // What members are compared by.
@@ -138,6 +150,13 @@ Json to_json(const Evaluation& e, bool with_list) {
                                    {"recall", number(m.recall)},
                                    {"f1", number(m.f1)},
                                    {"support", m.support}});
+      if (e.linear) json["per_class"].back()["linear_f1"] = number(e.linear->classes[c].f1);
+    }
+    if (e.has_levels()) {
+      json["cuts"] = data::to_string(e.cuts);
+      json["thresholds"] = {{"valence", e.thresholds.valence}, {"arousal", e.thresholds.arousal}};
+      json["scale"] = {e.scale.low, e.scale.high};
+      json["order"] = {"valence", "arousal"};
     }
     json["confusion"] = e.song.confusion;
   }
@@ -227,6 +246,7 @@ std::string to_text(const Evaluation& e) {
     return text + fmt::format("\nloss      {:.4f} (mean squared error on 0-1)\n", e.loss) +
            members_text(e);
   }
+  if (e.has_levels()) text += levels_text(e) + "\n\n";
   text += fmt::format("accuracy  {:.4f}  (95 % interval {:.3f} to {:.3f})\n", e.song.accuracy,
                       e.song.accuracy_low, e.song.accuracy_high);
   text += fmt::format("majority  {:.4f}  (always \"{}\")\n", e.majority, e.majority_class);
@@ -244,20 +264,20 @@ std::string to_text(const Evaluation& e) {
 std::string predictions_csv(const Evaluation& e) {
   std::string text;
   if (e.over_time) {
-    text = "id,seconds,valence,arousal,predicted_valence,predicted_arousal\n";
+    text = "id,seconds,valence,arousal,predicted_valence,predicted_arousal,scale\n";
     for (const auto& song : e.list)
       for (const auto& s : song.curve)
-        text += fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{:.6g}\n", data::csv_field(song.id),
+        text += fmt::format("{},{:g},{:.6g},{:.6g},{:.6g},{:.6g},{}\n", data::csv_field(song.id),
                             s.seconds, s.truth.valence, s.truth.arousal, s.predicted.valence,
-                            s.predicted.arousal);
+                            s.predicted.arousal, scale_name(e.scale));
     return text;
   }
   if (e.regression()) {
-    text = "id,valence,arousal,predicted_valence,predicted_arousal\n";
+    text = "id,valence,arousal,predicted_valence,predicted_arousal,scale\n";
     for (const auto& s : e.list)
-      text += fmt::format("{},{:.6g},{:.6g},{:.6g},{:.6g}\n", data::csv_field(s.id),
+      text += fmt::format("{},{:.6g},{:.6g},{:.6g},{:.6g},{}\n", data::csv_field(s.id),
                           s.true_affect.valence, s.true_affect.arousal, s.predicted_affect.valence,
-                          s.predicted_affect.arousal);
+                          s.predicted_affect.arousal, scale_name(e.scale));
     return text;
   }
   text = "id,truth,predicted";

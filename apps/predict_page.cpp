@@ -49,14 +49,24 @@ std::string answer_tiles(const Json& answer, double seconds) {
          "confidence"});
   }
   if (answer.contains("emotion"))
-    list.push_back({answer.at("emotion").get<std::string>(), "the quadrant of the whole song"});
-  for (const char* axis : {"valence", "arousal"})
-    if (answer.contains(axis))
-      list.push_back(
-          {fmt::format("{:.2f} \xC2\xB1 {:.2f}", answer.at(axis).get<double>(),
-                       answer.at("deviation").at(axis).get<double>()),
-           fmt::format("{} (scale {:g} to {:g})", axis, answer.at("scale")[0].get<double>(),
-                       answer.at("scale")[1].get<double>())});
+    list.push_back({answer.at("emotion").get<std::string>(),
+                    answer.contains("confidence")
+                        ? fmt::format("the quadrant of the whole song, {:.0f} % confidence",
+                                      100 * answer.at("confidence").get<double>())
+                        : "the quadrant of the whole song"});
+  const Json& place = answer.contains("place") ? answer.at("place") : answer;
+  for (const char* axis : {"valence", "arousal"}) {
+    if (!place.contains(axis)) continue;
+    std::string value = fmt::format("{:.2f}", place.at(axis).get<double>());
+    std::string caption =
+        fmt::format("{} (scale {:g} to {:g})", axis, place.at("scale")[0].get<double>(),
+                    place.at("scale")[1].get<double>());
+    if (place.contains("error")) {
+      value += fmt::format(" \xC2\xB1 {:.2f}", place.at("error").at(axis).get<double>());
+      caption += ", \xC2\xB1 its error on unseen songs";
+    }
+    list.push_back({value, caption});
+  }
   list.push_back(
       {fmt::format("{}:{:02}", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60),
        "length"});

@@ -1,6 +1,7 @@
 #include "apps/report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <limits>
 #include <map>
@@ -18,6 +19,12 @@ namespace {
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
 std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+
+// "1 to 9".
+std::string scale_of(const Json& e) {
+  return fmt::format("{:g} to {:g}", e.at("scale")[0].get<double>(),
+                     e.at("scale")[1].get<double>());
+}
 
 // "songs judged, by 72 windows": of the items as the evaluation counts them ("6 songs").
 std::string judged(const Json& e) {
@@ -56,19 +63,42 @@ std::string classification_headline(const Json& e) {
          section("Beside the baselines", card(bars_svg(bars), "bars"));
 }
 
+// Where classes made of valence and arousal meet.
+std::string levels_lead(const Json& e) {
+  if (!e.contains("cuts")) return {};
+  std::string text = fmt::format("<p class=\"lead\">Cuts by {}", e.at("cuts").get<std::string>());
+  for (const char* axis : {"valence", "arousal"}) {
+    const auto at = e.at("thresholds").at(axis).get<std::vector<double>>();
+    if (!at.empty()) text += fmt::format("; {} at {:.3g}", axis, fmt::join(at, ", "));
+  }
+  return text + fmt::format(". The scale is {}.</p>\n", scale_of(e));
+}
+
 std::string classification_details(const Json& e) {
   const auto names = e.at("classes").get<std::vector<std::string>>();
   const auto confusion = e.at("confusion").get<std::vector<std::vector<int>>>();
+  // Always answering one class finds all of it, and is right in its share of the cases.
+  const auto constant = e.at("majority_class").get<std::string>();
+  std::vector<std::string> head = {"class", "precision", "recall", "F1", "support"};
+  const bool linear = !e.at("per_class").empty() && e.at("per_class")[0].contains("linear_f1");
+  if (linear) head.emplace_back("F1 of the linear floor");
+  if (!constant.empty()) head.push_back("F1 of always \"" + constant + "\"");
   std::vector<std::vector<std::string>> rows;
-  for (const Json& c : e.at("per_class"))
+  for (const Json& c : e.at("per_class")) {
+    const int support = c.at("support");
     rows.push_back({escape(c.at("class").get<std::string>()),
                     metered(c.at("precision").get<double>()), metered(c.at("recall").get<double>()),
-                    metered(c.at("f1").get<double>()),
-                    fmt::format("{}", c.at("support").get<int>())});
+                    metered(c.at("f1").get<double>()), fmt::format("{}", support)});
+    if (linear) rows.back().push_back(fmt::format("{:.3f}", c.at("linear_f1").get<double>()));
+    if (constant.empty()) continue;
+    const double f1 =
+        c.at("class") == constant ? 2.0 * support / (support + e.at("n").get<int>()) : 0;
+    rows.back().push_back(fmt::format("{:.3f}", f1));
+  }
   const std::string where = e.at("split").get<std::string>();
   return section("Confusion matrix, " + where,
                  card("<div class=\"matrix\">" + confusion_svg(confusion, names) + "</div>\n")) +
-         section("Classes", card(table({"class", "precision", "recall", "F1", "support"}, rows)));
+         section("Classes", card(table(head, rows)) + levels_lead(e));
 }
 
 // ---- regression ---------------------------------------------------------------------------------
@@ -97,14 +127,12 @@ std::string per_song_table(const Json& e) {
 }
 
 std::string regression_headline(const Json& e) {
-  const auto& scale = e.at("scale");
   std::vector<Tile> list;
   for (const char* axis : {"valence", "arousal"})
     list.push_back({fmt::format("{:.3f}", e.at("r2").at(axis).get<double>()),
                     fmt::format("R2 of {} on {}", axis, e.at("split").get<std::string>())});
   list.push_back({fmt::format("{}", e.at("n").get<int>()), judged(e)});
-  list.push_back({fmt::format("{:g} to {:g}", scale[0].get<double>(), scale[1].get<double>()),
-                  "scale of both axes"});
+  list.push_back({scale_of(e), "scale of both axes"});
   std::vector<std::string> head = {"axis", "R2", "RMSE", "RMSE of the mean", "Pearson r", "CCC"};
   if (e.contains("linear")) head.push_back("RMSE of the linear floor");
   std::vector<std::vector<std::string>> rows;
@@ -249,6 +277,13 @@ std::string members_section(const RunFolder& folder, const Json& evaluation) {
                                 card(table({"member", "weight", "alone"}, rows)));
 }
 
+// The last name of a path that may end in a slash.
+std::string folder_name(const std::filesystem::path& folder) {
+  std::filesystem::path absolute = std::filesystem::absolute(folder).lexically_normal();
+  if (!absolute.has_filename()) absolute = absolute.parent_path();
+  return absolute.filename().string();
+}
+
 std::string folded(const std::string& title, const Json& object) {
   return "<details>\n<summary>" + escape(title) + "</summary>\n" + card(key_table(object)) +
          "</details>\n";
@@ -284,16 +319,33 @@ void write_report(const RunFolder& folder) {
   body += section("How it was made", folded("Configuration", config) +
                                          folded("Model, task and front end", spec) +
                                          folded("Environment", run.at("environment")));
-  std::filesystem::path absolute = std::filesystem::absolute(folder.path()).lexically_normal();
-  if (!absolute.has_filename()) absolute = absolute.parent_path();
   const std::string title = fmt::format("{} on {}", run.at("spec").at("model").get<std::string>(),
                                         config.at("dataset").get<std::string>());
   const std::string subtitle =
-      fmt::format("run {}, task {}, seed {}, {}", absolute.filename().string(),
+      fmt::format("run {}, task {}, seed {}, {}", folder_name(folder.path()),
                   config.at("task").get<std::string>(), config.at("seed").dump(),
                   run.at("environment").at("device").get<std::string>());
   write_text(folder.report(), page(title, subtitle, body));
 }
+
+namespace {
+
+// "run cv, vgg4 on deam, task va, recipe small, 3 folds", as far as it is known.
+std::string cv_subtitle(const std::filesystem::path& folder, std::size_t folds) {
+  std::string text;
+  if (const RunFolder run(folder); std::filesystem::exists(run.run_json())) {
+    const Json recorded = read_run(run);
+    const Json& config = recorded.at("config");
+    text = fmt::format(
+        "run {}, {} on {}, task {}, ", folder_name(folder), config.at("model").get<std::string>(),
+        config.at("dataset").get<std::string>(), config.at("task").get<std::string>());
+    if (recorded.contains("recipe"))
+      text += "recipe " + recorded.at("recipe").at("name").get<std::string>() + ", ";
+  }
+  return text + fmt::format("{} folds", folds);
+}
+
+}  // namespace
 
 void write_cv_report(const std::filesystem::path& folder, const Json& cv) {
   std::vector<Tile> list;
@@ -301,6 +353,7 @@ void write_cv_report(const std::filesystem::path& folder, const Json& cv) {
     list.push_back({fmt::format("{:.3f} \xC2\xB1 {:.3f}", value.get<double>(),
                                 cv.at("deviation").at(name).get<double>()),
                     name});
+  if (cv.contains("scale")) list.push_back({scale_of(cv), "scale of both axes"});
   std::vector<std::string> head = {"fold"};
   std::vector<std::vector<std::string>> rows;
   for (const Json& fold : cv.at("folds")) {
@@ -319,7 +372,7 @@ void write_cv_report(const std::filesystem::path& folder, const Json& cv) {
       "out of training, of the choice of weights and of early stopping.</p>\n" +
       section("Folds", card(table(head, rows)));
   write_text(RunFolder(folder).report(),
-             page("Cross-validation", fmt::format("{} folds", cv.at("folds").size()), body));
+             page("Cross-validation", cv_subtitle(folder, cv.at("folds").size()), body));
 }
 
 }  // namespace etude::apps

@@ -57,9 +57,11 @@ std::string calibration_card(const std::vector<Answer>& answers) {
 
 std::string plane_card(const std::vector<Answer>& answers, const Json& e) {
   if (!e.contains("scale")) return {};
-  Scatter plane{"Right and wrong on the plane",
-                "valence, annotated",
-                "arousal, annotated",
+  const std::string scale = fmt::format(" ({:g} to {:g})", e.at("scale")[0].get<double>(),
+                                        e.at("scale")[1].get<double>());
+  Scatter plane{"Right and wrong",
+                "valence, annotated" + scale,
+                "arousal, annotated" + scale,
                 0,
                 1,
                 false,

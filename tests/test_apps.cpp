@@ -63,8 +63,18 @@ Json evaluation_json() {
           {"macro_f1", 0.7},
           {"classes", {"a & b", "<c>"}},
           {"per_class",
-           {{{"class", "a & b"}, {"precision", 1}, {"recall", 0.5}, {"f1", 0.66}, {"support", 2}},
-            {{"class", "<c>"}, {"precision", 0.5}, {"recall", 1}, {"f1", 0.66}, {"support", 2}}}},
+           {{{"class", "a & b"},
+             {"precision", 1},
+             {"recall", 0.5},
+             {"f1", 0.66},
+             {"support", 2},
+             {"linear_f1", 0.31}},
+            {{"class", "<c>"},
+             {"precision", 0.5},
+             {"recall", 1},
+             {"f1", 0.66},
+             {"support", 2},
+             {"linear_f1", 0.5}}}},
           {"confusion", {{1, 1}, {0, 2}}}};
 }
 
@@ -400,7 +410,11 @@ TEST_SUITE("report") {
       CHECK(html.find("src=") == std::string::npos);  // nothing is loaded from elsewhere
       CHECK(html.find("nan") == std::string::npos);
       CHECK(html.find("<odd>") == std::string::npos);
-      if (evaluation.contains("accuracy")) CHECK(html.find("75.0 %") != std::string::npos);
+      if (evaluation.contains("accuracy")) {
+        CHECK(html.find("75.0 %") != std::string::npos);
+        CHECK(html.find("0.310") != std::string::npos);  // of the linear floor
+        CHECK(html.find("0.667") != std::string::npos);  // always one class, half of the songs
+      }
       if (evaluation.contains("r2")) CHECK(html.find("1 to 9") != std::string::npos);
     }
   }

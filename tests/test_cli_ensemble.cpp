@@ -211,12 +211,21 @@ TEST_SUITE("cli.ensemble") {
     for (const auto& [_, p] : answer.at("probabilities").items()) sum += p.get<double>();
     CHECK(sum == doctest::Approx(1));
     CHECK(answer.at("over_time").size() > 30);  // half seconds of 20 s
+    // Where the members for valence and arousal put it, with the errors they were measured at.
+    const json& place = answer.at("place");
+    CHECK(place.at("scale") == json({0, 1}));
+    const auto& first = *ensemble.members[1].vote.deviation;
+    const auto& second = *ensemble.members[3].vote.deviation;
+    CHECK(place.at("error").at("valence").get<double>() ==
+          doctest::Approx(std::hypot(first.valence, second.valence) / std::sqrt(2.0)));
+    CHECK(std::abs(place.at("arousal").get<double>() - 0.5) < 1);
 
     // Taken up again without its second member, it leaves out the same songs.
     const std::string parts = folder / "parts";
     std::filesystem::copy(run, parts, std::filesystem::copy_options::recursive);
     std::filesystem::remove_all(parts + "/member-2");
     std::filesystem::remove(parts + "/ensemble.json");
+    check_fails({"eval", parts}, 1, {"not finished", "--resume --out " + parts});
     const CliResult resumed = run_etude({"train", "--resume", "--out", parts});
     CAPTURE(resumed.err);
     REQUIRE(resumed.code == 0);
@@ -243,6 +252,9 @@ TEST_SUITE("cli.ensemble") {
     const json cv = json::parse(read_all(run + "/cv.json"));
     CHECK(cv.at("mean").contains("best member"));
     CHECK(read_ensemble(run + "/fold-2").members[1].vote.deviation.has_value());
+    const json judged = json::parse(read_all(run + "/fold-2/eval-test.json"));
+    CHECK(judged.at("cuts") == "tertiles");
+    CHECK(judged.at("thresholds").at("arousal").size() == 1);
     const std::string single = folder / "single";
     Words words = train_songs(single, "2");
     words[std::find(words.begin(), words.end(), "--val-fraction") - words.begin() + 1] = "0.25";

@@ -143,7 +143,9 @@ TEST_SUITE("over-time") {
       CHECK(e.at("linear").at("per_song").at("rmse").at(axis).get<double>() > 0);
     }
     const std::string table = read_all(run + "/predictions-test.csv");
-    CHECK(table.find("id,seconds,valence,arousal,predicted_valence") == 0);
+    CHECK(table.find("id,seconds,valence,arousal,predicted_valence,predicted_arousal,scale\n") ==
+          0);
+    CHECK(table.find(",0 to 1\n") != std::string::npos);
     CHECK(read_all(run + "/report.html").find("Per song, then averaged") != std::string::npos);
 
     const CliResult predicted =
@@ -155,6 +157,14 @@ TEST_SUITE("over-time") {
     CHECK(answer.at("scale") == json({0, 1}));
     const CliResult text = run_etude({"predict", run, corpus + "/chorus/1.wav"});
     CHECK(text.out.find("valence") < text.out.find("arousal"));
+    // With the error on the test part, and the quadrant's probability under it; not without.
+    CHECK(text.out.find("\xC2\xB1") != std::string::npos);
+    CHECK(answer.at("confidence").get<double>() > 0.25);
+    CHECK(answer.at("confidence").get<double>() <= 1);
+    const json alone = json::parse(
+        run_etude({"predict", run + "/best.safetensors", corpus + "/chorus/1.wav", "--json"}).out);
+    CHECK(alone.at(0).at("valence") == answer.at("valence"));
+    CHECK_FALSE(alone.at(0).contains("error"));
 
     if (onnx_available()) {
       const std::string file = folder / "run.onnx";
@@ -180,6 +190,20 @@ TEST_SUITE("over-time") {
         CHECK(first.at("rmse").at(axis).get<double>() <
               2.5 * first.at("mean_predictor").at("rmse").at(axis).get<double>());
     }
+
+    // Folds name the scale and stand beside the baselines, too.
+    const std::string folds = folder / "folds";
+    const CliResult crossed =
+        run_etude({"train", "--dataset", "pmemo", "--data", corpus, "--task", "va", "--mel",
+                   "n_mels=32", "--epochs", "1", "--cv", "2", "--cache", "none", "--out", folds});
+    CAPTURE(crossed.err);
+    REQUIRE(crossed.code == 0);
+    CHECK(crossed.out.find("scale 0 to 1, valence first") != std::string::npos);
+    const json cv = json::parse(read_all(folds + "/cv.json"));
+    CHECK(cv.at("order") == json({"valence", "arousal"}));
+    for (const char* baseline : {"mean_predictor", "linear"})
+      CHECK(cv.at(baseline).at("rmse").at("arousal").get<double>() > 0);
+    CHECK(read_all(folds + "/report.html").find("task va") != std::string::npos);
 
     check_fails({"train", "--dataset", "pmemo", "--data", corpus, "--task", "va-dynamic", "--model",
                  "tinyvgg", "--out", folder / "x"},

@@ -48,7 +48,7 @@ TEST_SUITE("pages") {
     CHECK(html.find("<td>&lt;odd") < html.find("<td>mild"));
     CHECK_FALSE(contains(html, "<td>fine"));
     CHECK(contains(html, "Calibration"));
-    CHECK(contains(html, "Right and wrong on the plane"));
+    CHECK(contains(html, "valence, annotated (1 to 9)"));
     // Without annotations of valence and arousal there is no plane; without confidence, nothing.
     for (auto& song : e["list"]) song[5] = song[6] = nullptr;
     CHECK_FALSE(contains(songs_sections(e), "plane"));
@@ -95,7 +95,9 @@ TEST_SUITE("pages") {
                     {"probabilities", {{"happy", 0.7}, {"sad", 0.3}}}};
     Json axes = {{"file", "b.mp3"}, {"valence", 6.5}, {"arousal", 3.0}, {"scale", {1, 9}}};
     axes["emotion"] = "relaxed";
-    axes["deviation"] = {{"valence", 0.8}, {"arousal", 0.0}};
+    axes["confidence"] = 0.61;
+    axes["error"] = {{"valence", 0.8}, {"arousal", 1.25}};
+    classes["place"] = {{"valence", 7.25}, {"arousal", 6.0}, {"scale", {1, 9}}};
     for (int k = 0; k < 3; ++k) {
       const Json time = {{"start", k}, {"end", k + 1}};
       Json a = time, b = time;
@@ -107,6 +109,9 @@ TEST_SUITE("pages") {
     const std::string html = predict_page({{classes, wave}, {axes, wave}}, "run1");
     check_page(html);
     CHECK(contains(html, "70 %"));
+    CHECK(contains(html, "7.25"));
+    CHECK(contains(html, "61 % confidence"));
+    CHECK(contains(html, "3.00 \xC2\xB1 1.25"));
     CHECK(contains(html, "scale 1 to 9"));
     CHECK(contains(html, "class=\"wave\""));
     CHECK(contains(html, "Probability of each class over time"));
