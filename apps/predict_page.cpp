@@ -73,25 +73,29 @@ std::string answer_tiles(const Json& answer, double seconds) {
   return tiles(list);
 }
 
-std::string place(const Json& answer) {
-  if (answer.contains("valence")) {
-    Scatter plane{"Valence and arousal", "valence", "arousal", 0, 1, false, true, {}, {}, "", ""};
-    plane.low = answer.at("scale")[0], plane.high = answer.at("scale")[1];
-    const double v = answer.at("valence"), a = answer.at("arousal");
-    plane.points_name = "the song", plane.others_name = "its parts";
-    plane.points.push_back({v, a, fmt::format("valence {:.2f}, arousal {:.2f}", v, a)});
-    for (const Json& piece : answer.at("over_time"))
-      plane.others.push_back({piece.at("valence"), piece.at("arousal"),
-                              fmt::format("{:.1f} s", piece.at("start").get<double>())});
-    return card(scatter_svg(plane));
-  }
+// The song's place on valence and arousal, among its parts where they have one.
+std::string plane_card(const Json& place, const Json& parts) {
+  Scatter plane{"Valence and arousal", "valence", "arousal", 0, 1, false, true, {}, {}, "", ""};
+  plane.low = place.at("scale")[0], plane.high = place.at("scale")[1];
+  const double v = place.at("valence"), a = place.at("arousal");
+  plane.points_name = "the song", plane.others_name = "its parts";
+  plane.points.push_back({v, a, fmt::format("valence {:.2f}, arousal {:.2f}", v, a)});
+  for (const Json& part : parts)
+    plane.others.push_back({part.at("valence"), part.at("arousal"),
+                            fmt::format("{:.1f} s", part.at("start").get<double>())});
+  return card(scatter_svg(plane));
+}
+
+std::string place_cards(const Json& answer) {
+  if (answer.contains("valence")) return plane_card(answer, answer.at("over_time"));
   std::vector<Bar> bars;
   for (const auto& [name, p] : answer.at("probabilities").items())
     bars.push_back({name, p.get<double>(), 2, {}, {}});
   std::stable_sort(bars.begin(), bars.end(),
                    [](const Bar& a, const Bar& b) { return a.value > b.value; });
   if (!bars.empty()) bars.front().colour = 0;
-  return card(bars_svg(bars), "bars");
+  const std::string text = card(bars_svg(bars), "bars");
+  return answer.contains("place") ? text + plane_card(answer.at("place"), Json::array()) : text;
 }
 
 }  // namespace
@@ -124,7 +128,8 @@ std::string predict_page(const std::vector<PredictedSong>& songs, const std::str
     timeline.curves = curves(answer);
     if (answer.contains("scale"))
       timeline.y_low = answer.at("scale")[0], timeline.y_high = answer.at("scale")[1];
-    content += card(timeline_svg(timeline)) + "<div class=\"grid\">\n" + place(answer) + "</div>\n";
+    content +=
+        card(timeline_svg(timeline)) + "<div class=\"grid\">\n" + place_cards(answer) + "</div>\n";
     body += section(answer.at("file").get<std::string>(), content);
   }
   return page("What the model hears", model, body,

@@ -109,7 +109,7 @@ TEST_SUITE("pages") {
     const std::string html = predict_page({{classes, wave}, {axes, wave}}, "run1");
     check_page(html);
     CHECK(contains(html, "70 %"));
-    CHECK(contains(html, "7.25"));
+    CHECK(contains(html, "<title>valence 7.25, arousal 6.00</title>"));
     CHECK(contains(html, "61 % confidence"));
     CHECK(contains(html, "3.00 \xC2\xB1 1.25"));
     CHECK(contains(html, "scale 1 to 9"));
