@@ -203,6 +203,10 @@ Dataset load_dataset(const std::string& kind, const std::vector<fs::path>& roots
     out.scale = out.roots[0].scale;
     out.dynamic_scale = out.roots[0].dynamic_scale;
   }
+  if (kind == "deam+pmemo" && used.size() == 1)
+    out.warnings.push_back(fmt::format(
+        "data: of deam+pmemo, only {} is below the folders given: scores stay on its own scale",
+        out.kind));
   if (out.kind == "folder") sort_classes(out);
   return out;
 }

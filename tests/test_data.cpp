@@ -334,6 +334,9 @@ TEST_SUITE("data.pmemo") {
       }
       CHECK(data.scale.high == 1);
     }
+    const Dataset one = load_dataset("deam+pmemo", {both.path() / "DEAM"}, without_audio());
+    CHECK(one.scale.high == 9);
+    CHECK(contains(one.warnings.back(), "only deam is below"));
     CHECK(load_dataset("auto", {both.path()}, without_audio()).items.size() == 4);
     const TemporaryFolder neither;
     CHECK(contains(message([&] { load_dataset("deam+pmemo", {neither.path()}); }),
