@@ -128,6 +128,15 @@ Json place_of(const std::vector<Answers>& members, const std::vector<Vote>& vote
   return json;
 }
 
+// {"low": p, "high": p}, or with "middle" between them.
+Json level_names(const std::vector<double>& probabilities) {
+  Json json;
+  const std::size_t last = probabilities.size() - 1;
+  for (std::size_t i = 0; i < probabilities.size(); ++i)
+    json[i == 0 ? "low" : i == last ? "high" : "middle"] = probabilities[i];
+  return json;
+}
+
 // Class and probabilities, or the two axes, of one row of outputs. With an error, the quadrant has
 // a probability, too: that of a normal distribution about the answer.
 Json answer(const ModelSpec& spec, const double* outputs,
@@ -149,6 +158,9 @@ Json answer(const ModelSpec& spec, const double* outputs,
   const std::vector<double> p = softmax_row(outputs, classes);
   json["class"] = spec.task.classes[argmax(outputs, classes)];
   for (int c = 0; c < classes; ++c) json["probabilities"][spec.task.classes[c]] = p[c];
+  const data::LevelProbabilities levels = spec.task.levels(p);
+  if (!levels.valence.empty()) json["levels"]["valence"] = level_names(levels.valence);
+  if (!levels.arousal.empty()) json["levels"]["arousal"] = level_names(levels.arousal);
   return json;
 }
 
@@ -310,6 +322,17 @@ std::string both_axes(const Json& json) {
   return axis("valence") + ", " + axis("arousal");
 }
 
+// "valence high 0.81, arousal low 0.66": the likeliest level of each axis.
+std::string likely_levels(const Json& levels) {
+  std::string text;
+  for (const auto& [axis, probabilities] : levels.items()) {
+    const Json::const_iterator best = largest(probabilities);
+    text += fmt::format("{}{} {} {:.2f}", text.empty() ? "" : ", ", axis, best.key(),
+                        best->get<double>());
+  }
+  return text;
+}
+
 std::string short_answer(const Json& json) {
   if (json.contains("valence")) {
     std::string text = json["emotion"];
@@ -324,7 +347,10 @@ std::string short_answer(const Json& json) {
   std::string text = fmt::format("{} ({:.2f})", ranked[0].second, -ranked[0].first);
   for (std::size_t i = 1; i < std::min<std::size_t>(ranked.size(), 4); ++i)
     text += fmt::format(", {} {:.2f}", ranked[i].second, -ranked[i].first);
-  if (json.contains("place")) text += "; " + both_axes(json["place"]);
+  if (json.contains("place"))
+    text += "; " + both_axes(json["place"]);
+  else if (json.contains("levels"))
+    text += "; " + likely_levels(json["levels"]);
   return text;
 }
 
@@ -405,7 +431,9 @@ Command predict_command(CLI::App& app) {
       "the scale of the training data, which is printed beside it. \xC2\xB1 is the root mean\n"
       "square error on songs the model did not train on: the run's test part, or what an ensemble\n"
       "of classes kept from its members for valence and arousal. The number behind the quadrant\n"
-      "is its probability with such errors. A file that cannot be read is reported and the others\n"
+      "is its probability with such errors. Classes made of valence and arousal say how probable\n"
+      "the likeliest level of each axis is, summed over the classes. A file that cannot be read is "
+      "reported and the others\n"
       "go on; the exit code is then 1.\n"
       "\n"
       "Examples:\n"

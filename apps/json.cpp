@@ -1,5 +1,6 @@
 #include "apps/json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -27,5 +28,11 @@ void write_json(const std::filesystem::path& path, const Json& json) {
 }
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+Json::const_iterator largest(const Json& numbers) {
+  return std::max_element(numbers.begin(), numbers.end(), [](const Json& a, const Json& b) {
+    return a.get<double>() < b.get<double>();
+  });
+}
 
 }  // namespace etude::apps

@@ -18,4 +18,7 @@ void write_json(const std::filesystem::path& path, const Json& json);
 // A number, or null where it is not finite (JSON has no NaN).
 Json number(double value);
 
+// The largest of an object's numbers, of which there is at least one.
+Json::const_iterator largest(const Json& numbers);
+
 }  // namespace etude::apps

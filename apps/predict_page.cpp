@@ -54,6 +54,12 @@ std::string answer_tiles(const Json& answer, double seconds) {
                         ? fmt::format("the quadrant of the whole song, {:.0f} % confidence",
                                       100 * answer.at("confidence").get<double>())
                         : "the quadrant of the whole song"});
+  if (answer.contains("levels") && !answer.contains("place"))
+    for (const auto& [axis, levels] : answer.at("levels").items()) {
+      const Json::const_iterator likely = largest(levels);
+      list.push_back({fmt::format("{}, {:.0f} %", likely.key(), 100 * likely->get<double>()),
+                      axis + ", summed over the classes"});
+    }
   const Json& place = answer.contains("place") ? answer.at("place") : answer;
   for (const char* axis : {"valence", "arousal"}) {
     if (!place.contains(axis)) continue;

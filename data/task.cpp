@@ -125,6 +125,24 @@ std::vector<double> Task::probabilities(const Affect& mean, const Affect& deviat
   return result;
 }
 
+LevelProbabilities Task::levels(const std::vector<double>& class_probabilities) const {
+  LevelProbabilities result;
+  if (!has_levels(kind)) return result;
+  const std::size_t valence = thresholds.valence.size() + 1;
+  const std::size_t arousal = thresholds.arousal.size() + 1;
+  std::vector<double> of_valence(valence, 0.0), of_arousal(arousal, 0.0);
+  for (std::size_t v = 0; v < valence; ++v)
+    for (std::size_t a = 0; a < arousal; ++a) {
+      const double p =
+          class_probabilities.at(class_of(kind, static_cast<int>(v), static_cast<int>(a)));
+      of_valence[v] += p;
+      of_arousal[a] += p;
+    }
+  if (valence > 1) result.valence = std::move(of_valence);
+  if (arousal > 1) result.arousal = std::move(of_arousal);
+  return result;
+}
+
 TaskKind parse_task(const std::string& text) { return parse("task", kTasks, text); }
 std::string to_string(TaskKind kind) { return name_of(kTasks, kind); }
 Cuts parse_cuts(const std::string& text) { return parse("cuts", kCuts, text); }

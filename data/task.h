@@ -26,6 +26,11 @@ struct Thresholds {
   std::vector<double> valence, arousal;
 };
 
+// How probable each level of an axis is, from low to high; empty for an axis without levels.
+struct LevelProbabilities {
+  std::vector<double> valence, arousal;
+};
+
 struct Task {
   TaskKind kind = TaskKind::classes;
   Cuts cuts = Cuts::scale;
@@ -41,6 +46,9 @@ struct Task {
   // independent, with a `deviation` above 0 on each axis. Error for a task whose classes do not
   // come from them.
   std::vector<double> probabilities(const Affect& mean, const Affect& deviation) const;
+  // What probabilities of the classes say of each axis: sums over the classes of a level. Both axes
+  // empty for a task whose classes do not come from them.
+  LevelProbabilities levels(const std::vector<double>& class_probabilities) const;
 };
 
 TaskKind parse_task(const std::string& text);

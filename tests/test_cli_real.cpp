@@ -189,6 +189,10 @@ TEST_SUITE("cli.real") {
       double sum = 0;
       for (const auto& [name, p] : answer["probabilities"].items()) sum += p.get<double>();
       CHECK(sum == doctest::Approx(1).epsilon(1e-4));
+      const double positive = answer["probabilities"]["happy"].get<double>() +
+                              answer["probabilities"]["relaxed"].get<double>();
+      CHECK(answer["levels"]["valence"]["high"].get<double>() == doctest::Approx(positive));
+      CHECK(answer["levels"]["arousal"].size() == 2);
       CHECK(answer["over_time"].size() > 10);
     }
   }

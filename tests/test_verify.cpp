@@ -172,6 +172,19 @@ TEST_SUITE("data.task") {
           CHECK(each.probabilities({v, a}, {1e-3, 1e-3}).at(each.label(item)) ==
                 doctest::Approx(1));
         }
+    // And back: each axis by itself.
+    const LevelProbabilities levels = quadrants.levels(q);
+    REQUIRE(levels.valence.size() == 2);
+    REQUIRE(levels.arousal.size() == 2);
+    CHECK(levels.valence[1] == doctest::Approx(one));
+    CHECK(levels.arousal[0] == doctest::Approx(two));
+    const LevelProbabilities thirds = task(TaskKind::emotion9).levels(nine);
+    REQUIRE(thirds.arousal.size() == 3);
+    CHECK(thirds.valence[1] == doctest::Approx(2 * 0.5987063257 - 1));
+    CHECK(thirds.arousal[1] == doctest::Approx(2 * 0.6914624613 - 1));
+    CHECK(task(TaskKind::valence2).levels({0.3, 0.7}).valence.at(1) == 0.7);
+    CHECK(task(TaskKind::valence2).levels({0.3, 0.7}).arousal.empty());
+    CHECK(task(TaskKind::va).levels({}).valence.empty());
     CHECK(contains(message([&] { quadrants.probabilities({0.5, 0.5}, {0.1, 0}); }), "above 0"));
     CHECK(contains(message([&] {
                      task(TaskKind::va).probabilities({0.5, 0.5}, {0.1, 0.1});
