@@ -45,9 +45,17 @@ int train(TrainConfig config) {
     check_usage(config.holdout.empty() || (config.cv.empty() && config.split_file.empty()),
                 "train: --holdout names the test part; it does not go with --{}",
                 config.cv.empty() ? "split-file" : "cv");
+    const std::string schedule = config.schedule.value_or("onecycle");
     check_usage(
-        config.warmup == 0 || config.schedule.value_or("onecycle") != "onecycle",
+        config.warmup == 0 || schedule != "onecycle",
         "train: --warmup goes with --schedule constant, step or cosine; onecycle has its own");
+    for (const char* key : {"lr-start", "lr-end", "lr-peak"})
+      check_usage(schedule == "onecycle" || config.given.count(key) == 0,
+                  "train: --{} goes with --schedule onecycle, not {}", key, schedule);
+    const std::string task = config.task.value_or("classes");
+    for (const char* key : {"class-weights", "label-smoothing"})
+      check_usage(!data::is_regression(data::parse_task(task)) || config.given.count(key) == 0,
+                  "train: --{} goes with classes; --task {} has none", key, task);
   }
   check_place(config.out);
   const Experiment experiment = open_experiment(std::move(config));

@@ -49,6 +49,12 @@ TEST_SUITE("cli.usage") {
     const Words train = {"train", "--dataset", "idx", "--data", "x", "--out", "x"};
     check_fails(train + Words{"--reset-head"}, 2, {"--init"});
     check_fails(train + Words{"--warmup", "2"}, 2, {"--warmup", "onecycle"});
+    check_fails(train + Words{"--schedule", "cosine", "--lr-peak", "0.2"}, 2,
+                {"--lr-peak", "onecycle", "cosine"});
+    check_fails(train + Words{"--task", "va", "--class-weights", "balanced"}, 2,
+                {"--class-weights", "va"});
+    check_fails(train + Words{"--task", "va-dynamic", "--label-smoothing", "0.1"}, 2,
+                {"--label-smoothing", "va-dynamic"});
     check_fails(corpora().train_idx("x") + Words{"--preset", "mer"}, 2, {"--preset", "images"});
   }
 
