@@ -69,10 +69,16 @@ double seconds_per_frame(const data::MelSettings& mel) {
   return static_cast<double>(mel.hop) / mel.sample_rate;
 }
 
-// The quadrant of valence and arousal on 0-1; the middle is low, as for the task `quadrants`.
-int quadrant(const double* affect) {
-  const bool v = affect[0] > 0.5, a = affect[1] > 0.5;
-  return a ? (v ? 0 : 1) : (v ? 3 : 2);
+// The task `quadrants` cut at the middle of the scale, which is low.
+const data::Task& quadrants() {
+  static const data::Task task = [] {
+    data::Task t;
+    t.kind = data::TaskKind::quadrants;
+    t.classes.assign(data::quadrant_names().begin(), data::quadrant_names().end());
+    t.thresholds = {{0.5}, {0.5}};
+    return t;
+  }();
+  return task;
 }
 
 // How far the model errs on each axis, on 0-1, on songs that it did not train on: by the evaluation
@@ -143,15 +149,13 @@ Json answer(const ModelSpec& spec, const double* outputs,
             const std::optional<data::Affect>& error = {}) {
   Json json;
   if (spec.task.regression()) {
-    put_place(json, {outputs[0], outputs[1]}, error, spec.scale);
-    const auto q = static_cast<std::size_t>(quadrant(outputs));
-    json["emotion"] = data::quadrant_names()[q];
-    if (!error || error->valence <= 0 || error->arousal <= 0) return json;
-    data::Task quadrants;
-    quadrants.kind = data::TaskKind::quadrants;
-    quadrants.classes.assign(data::quadrant_names().begin(), data::quadrant_names().end());
-    quadrants.thresholds = {{0.5}, {0.5}};
-    json["confidence"] = quadrants.probabilities({outputs[0], outputs[1]}, *error)[q];
+    data::Item song;
+    song.affect = data::Affect{outputs[0], outputs[1]};
+    put_place(json, *song.affect, error, spec.scale);
+    const int q = quadrants().label(song);
+    json["emotion"] = quadrants().classes[q];
+    if (error && error->valence > 0 && error->arousal > 0)
+      json["confidence"] = quadrants().probabilities(*song.affect, *error)[q];
     return json;
   }
   const int classes = spec.task.outputs();

@@ -46,8 +46,8 @@ struct Task {
   // independent, with a `deviation` above 0 on each axis. Error for a task whose classes do not
   // come from them.
   std::vector<double> probabilities(const Affect& mean, const Affect& deviation) const;
-  // What probabilities of the classes say of each axis: sums over the classes of a level. Both axes
-  // empty for a task whose classes do not come from them.
+  // What probabilities of the classes, one for each, say of each axis: sums over the classes of a
+  // level. Both axes empty for a task whose classes do not come from them.
   LevelProbabilities levels(const std::vector<double>& class_probabilities) const;
 };
 

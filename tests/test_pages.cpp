@@ -51,7 +51,7 @@ TEST_SUITE("pages") {
     CHECK(contains(html, "valence, annotated (1 to 9)"));
     // Without annotations of valence and arousal there is no plane; without confidence, nothing.
     for (auto& song : e["list"]) song[5] = song[6] = nullptr;
-    CHECK_FALSE(contains(songs_sections(e), "plane"));
+    CHECK_FALSE(contains(songs_sections(e), "annotated (1 to 9)"));
     e["list"] = {{"a", 0, 1}};
     CHECK(songs_sections(e).empty());
     CHECK(songs_sections({{"accuracy", 1}}).empty());
@@ -108,6 +108,11 @@ TEST_SUITE("pages") {
     }
     const std::string html = predict_page({{classes, wave}, {axes, wave}}, "run1");
     check_page(html);
+    // Without a place the likeliest level of each axis; with one, that.
+    classes["levels"] = {{"valence", {{"low", 0.3}, {"high", 0.7}}}};
+    CHECK_FALSE(contains(predict_page({{classes, wave}}, "run1"), "high, 70 %"));
+    classes.erase("place");
+    CHECK(contains(predict_page({{classes, wave}}, "run1"), "high, 70 %"));
     CHECK(contains(html, "70 %"));
     CHECK(contains(html, "<title>valence 7.25, arousal 6.00</title>"));
     CHECK(contains(html, "61 % confidence"));
