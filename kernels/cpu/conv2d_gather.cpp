@@ -127,9 +127,9 @@ void gather_product(const Gather& g, const FilterLayout& filters, const Scatter&
   const Index blocks = ceil_div(g.rows(), kBlockRows);
   const Index block_rows = min_of(kBlockRows, round_up(ceil_div(g.rows(), blocks), kTileRows));
   const Index groups = min_of(panels, ceil_div(enough_tasks, blocks));
-  const Index tasks = ceil_div(g.rows(), block_rows) * groups;
+  const Index steps = ceil_div(g.rows(), block_rows), tasks = steps * groups;
   parallel_for(tasks, g.rows() * max_of(1, columns) * to.channels, [&](Index task) {
-    const Index first_row = task / groups * block_rows, group = task % groups;
+    const Index first_row = task % steps * block_rows, group = task / steps;
     multiply_block(g, to, packed, first_row, min_of(block_rows, g.rows() - first_row),
                    panels * group / groups, panels * (group + 1) / groups, out);
   });

@@ -31,7 +31,7 @@ struct Plan {
     columns = g.columns();
     ranges = max_of(1, ceil_div(columns, kRangeColumns));
     slices = max_of(1, min_of(ceil_div(tasks, ranges), g.rows() / least_rows));
-    slice_rows = max_of(kBlockRows, round_up(ceil_div(g.rows(), slices), kBlockRows));
+    slice_rows = max_of(kBlockRows, round_up(ceil_div(g.rows(), slices), kTileRows));
     slices = max_of(1, ceil_div(g.rows(), slice_rows));
     direct = slices == 1 && columns == p.r * p.s * p.c;
   }

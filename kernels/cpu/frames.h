@@ -50,17 +50,9 @@ void transform_frames(const FramePlan& plan, const FrameGroup& group, const floa
 template <class Body>
 void for_each_group(const FramePlan& plan, void* work, Body&& body) {
   auto* scratch = static_cast<float*>(work);
-  const Index groups = plan.groups();
-  [[maybe_unused]] const int threads = plan.threads();
-#ifdef _OPENMP
-  if (threads > 1) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (Index i = 0; i < groups; ++i)
-      body(plan.group(i), scratch + omp_get_thread_num() * plan.scratch_size());
-    return;
-  }
-#endif
-  for (Index i = 0; i < groups; ++i) body(plan.group(i), scratch);
+  share_items(plan.groups(), plan.threads(), [&](Index i, int thread) {
+    body(plan.group(i), scratch + thread * plan.scratch_size());
+  });
 }
 
 // E and w O of a pair of halved coefficients.

@@ -41,33 +41,84 @@ Range adaptive_windows_over(Index i, Index in, Index outputs) {
 
 namespace {
 
-using Zero = std::integral_constant<Index, 0>;
 template <Index N>
 using Constant = std::integral_constant<Index, N>;
 
-// One pixel of a row, from taps [r0, r1) x [s0, s1): with constants, the loops disappear.
-template <class R0, class R1, class S0, class S1>
-ETUDE_INLINE void max_pool2d_pixel(const Pool2dShape& d, R0 r0, R1 r1, S0 s0, S1 s1,
-                                   const float* window, const float* sign, float* y,
-                                   std::uint8_t* argmax) {
-  for_each_vector(d.c, [&](Index c, auto at) {
-    const Vec order = sign ? at.load(sign + c) : splat(1.0f);
+// Asks for the cache lines of `floats` floats a kilobyte ahead in a row, to read or to write them:
+// a processor by itself stops doing so at the end of a page. Inlined by force, since GCC takes a
+// call that only prefetches for one without effect.
+template <bool Write>
+ETUDE_INLINE void fetch_ahead(const float* p, Index floats) {
+  constexpr Index ahead = 256, line = 16;
+  for (Index i = ahead; i < ahead + floats; i += line) __builtin_prefetch(p + i, Write);
+}
+
+// Where a row's windows lie, by value: the bytes of argmax may alias what is behind a reference,
+// and every pixel would load it again.
+struct WindowRow {
+  const float* window;  // of the first output, its tap (0, 0)
+  const float* sign;    // may be null
+  float* y;
+  std::uint8_t* argmax;
+  Index channels, row, step;  // floats of a pixel; from row to row of x, from window to window
+};
+
+// Output q of a row, from taps [r0, r1) x [s0, s1) of windows `width` wide: with constants, the
+// loops disappear.
+template <bool Signed, class R0, class R1, class S0, class S1, class Width>
+ETUDE_INLINE void max_pool2d_pixel(const WindowRow& at_row, Index q, R0 r0, R1 r1, S0 s0, S1 s1,
+                                   Width width) {
+  const Index C = at_row.channels;
+  const float* const window = at_row.window + q * at_row.step;
+  for_each_vector(C, [&](Index c, auto at) {
+    const Vec order = Signed ? at.load(at_row.sign + c) : Vec{};
     Vec best{}, key{};
     IntVec best_tap{};
     bool found = false;
     for (Index r = r0; r < r1; ++r) {
       for (Index s = s0; s < s1; ++s) {
-        const Vec v = at.load(window + (r * d.w + s) * d.c + c), k = sign ? v * order : v;
+        const Vec v = at.load(window + r * at_row.row + s * C + c), k = Signed ? v * order : v;
         const IntVec wins = found ? (k > key) | (k != k) : splat(-1);
         key = wins ? k : key;
         best = wins ? v : best;
-        best_tap = wins ? splat(static_cast<std::int32_t>(r * d.s + s)) : best_tap;
+        best_tap = wins ? splat(static_cast<std::int32_t>(r * width + s)) : best_tap;
         found = true;
       }
     }
-    at.store(y + c, best);
-    store_bytes_n(argmax + c, best_tap, at.n);
+    at.store(at_row.y + q * C + c, best);
+    store_bytes_n(at_row.argmax + q * C + c, best_tap, at.n);
   });
+}
+
+// Outputs [begin, end) of a row, whose windows R x S lie inside the image.
+template <bool Signed, Index R, Index S>
+void whole_windows(WindowRow at_row, Index begin, Index end) {
+  for (Index q = begin; q < end; ++q) {
+    for (Index r = 0; r < R; ++r)
+      fetch_ahead<false>(at_row.window + r * at_row.row + q * at_row.step, at_row.step);
+    max_pool2d_pixel<Signed>(at_row, q, Constant<0>{}, Constant<R>{}, Constant<0>{}, Constant<S>{},
+                             Constant<S>{});
+  }
+}
+
+template <bool Signed>
+void max_pool2d_row(const Pool2dShape& d, Index p, WindowRow at_row) {
+  const Range rows = taps_inside(p, d.stride_h, d.pad_h, d.r, d.h);
+  const auto others = [&](Index begin, Index end) {
+    for (Index q = begin; q < end; ++q) {
+      const Range columns = taps_inside(q, d.stride_w, d.pad_w, d.s, d.w);
+      max_pool2d_pixel<Signed>(at_row, q, rows.begin, rows.end, columns.begin, columns.end, d.s);
+    }
+  };
+  const auto whole = d.r == 2 && d.s == 2   ? whole_windows<Signed, 2, 2>
+                     : d.r == 3 && d.s == 3 ? whole_windows<Signed, 3, 3>
+                                            : nullptr;
+  if (!whole || rows.begin > 0 || rows.end < d.r) return others(0, d.q());
+  const Index first = min_of(d.q(), ceil_div(d.pad_w, d.stride_w));
+  const Index last = max_of(first, min_of(d.q(), (d.w + d.pad_w - d.s) / d.stride_w + 1));
+  others(0, first);
+  whole(at_row, first, last);
+  others(last, d.q());
 }
 
 }  // namespace
@@ -76,23 +127,9 @@ ETUDE_INLINE void max_pool2d_pixel(const Pool2dShape& d, R0 r0, R1 r1, S0 s0, S1
 // first of equal maxima is the one remembered.
 void max_pool2d_row(const Pool2dShape& d, Index n, Index p, const float* sign, const float* x,
                     float* y, std::uint8_t* argmax) {
-  const Range rows = taps_inside(p, d.stride_h, d.pad_h, d.r, d.h);
-  const bool whole_rows = rows.begin == 0 && rows.end == d.r;
-  for (Index q = 0; q < d.q(); ++q) {
-    const Range columns = taps_inside(q, d.stride_w, d.pad_w, d.s, d.w);
-    const float* const window =
-        x + ((n * d.h + p * d.stride_h - d.pad_h) * d.w + q * d.stride_w - d.pad_w) * d.c;
-    const bool whole = whole_rows && columns.begin == 0 && columns.end == d.s;
-    float* const out = y + q * d.c;
-    std::uint8_t* const taps = argmax + q * d.c;
-    if (whole && d.r == 2 && d.s == 2)
-      max_pool2d_pixel(d, Zero{}, Constant<2>{}, Zero{}, Constant<2>{}, window, sign, out, taps);
-    else if (whole && d.r == 3 && d.s == 3)
-      max_pool2d_pixel(d, Zero{}, Constant<3>{}, Zero{}, Constant<3>{}, window, sign, out, taps);
-    else
-      max_pool2d_pixel(d, rows.begin, rows.end, columns.begin, columns.end, window, sign, out,
-                       taps);
-  }
+  const float* const window = x + ((n * d.h + p * d.stride_h - d.pad_h) * d.w - d.pad_w) * d.c;
+  const WindowRow at_row{window, sign, y, argmax, d.c, d.w * d.c, d.stride_w * d.c};
+  sign ? max_pool2d_row<true>(d, p, at_row) : max_pool2d_row<false>(d, p, at_row);
 }
 
 void max_pool2d_forward(Stream, const Pool2dShape& d, const float* x, float* y,
@@ -105,21 +142,22 @@ void max_pool2d_forward(Stream, const Pool2dShape& d, const float* x, float* y,
 
 namespace {
 
-// Where windows neither overlap nor leave gaps in a row: each sends its gradient to one tap.
-void spread_windows(const Pool2dShape& d, Index r, const float* dy, const std::uint8_t* argmax,
-                    float* dx) {
-  const Index Q = d.q();
-  for (Index q = 0; q < Q; ++q) {
-    for_each_vector(d.c, [&](Index c, auto at) {
-      const Vec g = at.load(dy + q * d.c + c);
-      const IntVec winner = load_bytes_n(argmax + q * d.c + c, at.n);
-      for (Index s = 0; s < d.s; ++s) {
-        const IntVec hit = winner == splat(static_cast<std::int32_t>(r * d.s + s));
-        at.store(dx + (q * d.s + s) * d.c + c, hit ? g : Vec{});
+// Where windows neither overlap nor leave gaps in a row: each sends its gradient to one tap. Row r
+// of `count` windows, as wide as `width` says.
+template <class Width>
+void spread_windows(Index count, Index channels, Width width, Index r, const float* dy,
+                    const std::uint8_t* argmax, float* dx) {
+  for (Index q = 0; q < count; ++q) {
+    fetch_ahead<true>(dx + q * width * channels, width * channels);
+    for_each_vector(channels, [&](Index c, auto at) {
+      const Vec g = at.load(dy + q * channels + c);
+      const IntVec winner = load_bytes_n(argmax + q * channels + c, at.n);
+      for (Index s = 0; s < width; ++s) {
+        const IntVec hit = winner == splat(static_cast<std::int32_t>(r * width + s));
+        at.store(dx + (q * width + s) * channels + c, hit ? g : Vec{});
       }
     });
   }
-  for (Index i = Q * d.s * d.c; i < d.w * d.c; ++i) dx[i] = 0;
 }
 
 }  // namespace
@@ -130,7 +168,13 @@ void max_pool2d_backward_row(const Pool2dShape& d, Index n, Index h, const float
   const Range rows = windows_over(h, d.stride_h, d.pad_h, d.r, P);
   if (d.stride_w == d.s && d.pad_w == 0 && rows.end == rows.begin + 1) {
     const Index first = (n * P + rows.begin) * Q * d.c;
-    return spread_windows(d, h + d.pad_h - rows.begin * d.stride_h, dy + first, argmax + first, dx);
+    const Index r = h + d.pad_h - rows.begin * d.stride_h;
+    if (d.s == 2)
+      spread_windows(Q, d.c, Constant<2>{}, r, dy + first, argmax + first, dx);
+    else
+      spread_windows(Q, d.c, d.s, r, dy + first, argmax + first, dx);
+    for (Index i = Q * d.s * d.c; i < d.w * d.c; ++i) dx[i] = 0;
+    return;
   }
   for (Index w = 0; w < d.w; ++w) {
     const Range columns = windows_over(w, d.stride_w, d.pad_w, d.s, Q);
