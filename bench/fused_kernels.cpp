@@ -80,10 +80,20 @@ Kernel conv2d_norm(const Problem& problem, const Back& b) {
   const Tensor mean = Tensor::full({p.k}, 0.1, DType::f32, b.device),
                variance = Tensor::full({p.k}, 0.9, DType::f32, b.device);
   Kernel kernel;
-  const Tensor work = b.scratch(kernel.workspace = b.k.conv2d_norm_forward_workspace(p));
+  if (problem.kernel == "conv2d_norm_forward") {
+    const Tensor work = b.scratch(kernel.workspace = b.k.conv2d_norm_forward_workspace(p, norm));
+    kernel.extra = {{Shape{norm.rows, p.k}, DType::f32}, {Shape{2, p.k}, DType::f32}};
+    kernel.run = [=](const Set& t) {
+      b.k.conv2d_norm_forward(b.stream, p, norm, f(t[0]), f(t[1]), nullptr, f(t[2]), f(t[3]),
+                              nullptr, nullptr, nullptr, f(t[5]), f(t[4]), f(t[6]), f(t[6]) + p.k,
+                              u8(work));
+    };
+    return kernel;
+  }
+  const Tensor work = b.scratch(kernel.workspace = b.k.conv2d_norm_inference_workspace(p));
   kernel.run = [=](const Set& t) {
-    b.k.conv2d_norm_forward(b.stream, p, norm, f(t[0]), f(t[1]), nullptr, f(t[2]), f(t[3]), f(mean),
-                            f(variance), nullptr, f(t[4]), u8(work));
+    b.k.conv2d_norm_inference(b.stream, p, norm, f(t[0]), f(t[1]), nullptr, f(t[2]), f(t[3]),
+                              f(mean), f(variance), nullptr, f(t[4]), u8(work));
   };
   return kernel;
 }

@@ -110,9 +110,10 @@ void describe_conv2d_block(Problem& p) {
   }
 }
 
-// A convolution, batch norm with the running statistics, and ReLU: inference.
+// A convolution, batch norm and ReLU. In training what is between them is written and read.
 void describe_conv2d_norm(Problem& p) {
   describe_conv2d(p);
+  if (p.kernel == "conv2d_norm_forward") p.bytes += 8 * real(p.output.size());
   const Operand channels{"gamma", 1, 1, p.output.channels};
   p.inputs.push_back(channels);
   p.inputs.push_back(channels);
@@ -228,7 +229,7 @@ const std::vector<Kernel>& kernels() {
       {{"conv2d_forward", "conv2d_backward_data", "conv2d_backward_filter"},
        convolution,
        describe_conv2d},
-      {{"conv2d_norm_forward"}, convolution, describe_conv2d_norm},
+      {{"conv2d_norm_forward", "conv2d_norm_inference"}, convolution, describe_conv2d_norm},
       {{"conv2d_pool_forward", "conv2d_pool_backward"},
        {{"N", "32"}, {"H", "64"}, {"W", "H"}, {"C", "10"}, {"K", "C"}},
        describe_conv2d_pool},
@@ -397,9 +398,9 @@ Conv2dShape conv2d_shape(const Problem& p) {
 }
 
 Pass conv2d_pass(const Problem& p) {
-  return p.kernel.ends_with("_forward")         ? Pass::forward
-         : p.kernel.ends_with("_backward_data") ? Pass::backward_data
-                                                : Pass::backward_filter;
+  return p.kernel.ends_with("_backward_data")     ? Pass::backward_data
+         : p.kernel.ends_with("_backward_filter") ? Pass::backward_filter
+                                                  : Pass::forward;
 }
 
 BatchNormShape batch_norm_shape(const Problem& p) {
@@ -429,7 +430,8 @@ Problem reduced(const Problem& problem) {
     if (pass != Pass::backward_data) at_most("K", 4);
     if (pass != Pass::forward) at_most("C", 4);
   } else if (problem.is("conv2d_pool") || problem.is("conv2d_norm")) {
-    if (problem.kernel.ends_with("_forward")) at_most("N", 1);
+    if (problem.kernel == "conv2d_pool_forward" || problem.kernel == "conv2d_norm_inference")
+      at_most("N", 1);
     at_most("K", 4);
   } else if (problem.kernel == "conv2d_block_forward") {
     at_most("N", 1);

@@ -35,17 +35,10 @@ Conv2dShape conv2d_shape(const char* op, const Tensor& x, const Tensor& w, const
   return conv2d_shape(op, x.shape(), w, bias, o);
 }
 
-// conv2d on [N,H,W,C]; `linear` is the case H = W = R = S = 1.
-Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
-                const Conv2dShape& p, bool relu, Shape y_shape) {
+// Records y = conv2d of x, or the linear layer.
+Tensor record_conv2d(const char* op, const Tensor& y, const Tensor& x, const Tensor& w,
+                     const Tensor& bias, const Conv2dShape& p, bool relu) {
   const Device device = x.device();
-  Tensor y = empty_like(x, y_shape);
-  dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
-    const Workspace work(device, k.conv2d_forward_workspace(p));
-    k.conv2d_forward(current_stream(device), p, x.data<T>(), w.data<T>(), data_or_null<T>(bias),
-                     relu, y.data<T>(), work.data());
-  });
-  if (!grad_enabled() && !tracing()) return y;
   const bool need_dx = x.requires_grad(), need_dw = w.requires_grad();
   const bool need_dbias = bias.requires_grad();
   const Shape x_shape = x.shape(), w_shape = w.shape();
@@ -79,6 +72,20 @@ Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& 
         return grads;
       },
       {.shape = p, .relu = relu});
+}
+
+// conv2d on [N,H,W,C]; `linear` is the case H = W = R = S = 1.
+Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
+                const Conv2dShape& p, bool relu, Shape y_shape) {
+  const Device device = x.device();
+  const Tensor y = empty_like(x, y_shape);
+  dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(device, k.conv2d_forward_workspace(p));
+    k.conv2d_forward(current_stream(device), p, x.data<T>(), w.data<T>(), data_or_null<T>(bias),
+                     relu, y.data<T>(), work.data());
+  });
+  if (!grad_enabled() && !tracing()) return y;
+  return record_conv2d(op, y, x, w, bias, p, relu);
 }
 
 }  // namespace
@@ -176,31 +183,54 @@ Tensor vgg_block(const Tensor& x, const Tensor& w1, const Tensor& bias1, const T
                 });
 }
 
+namespace {
+
+// Training: the statistics are made by the convolution (conv2d_norm_forward).
+Tensor conv2d_norm_training(const Tensor& x, const Tensor& w, const Tensor& bias,
+                            const Conv2dShape& p, const Tensor& gamma, const Tensor& beta,
+                            const Tensor& running_mean, const Tensor& running_var,
+                            const BatchNormShape& norm, const Tensor& residual) {
+  const Tensor z = empty_like(x, {p.n, p.p(), p.q(), p.k}), y = empty_like(z);
+  const Tensor mean = empty_like(gamma), inv_std = empty_like(gamma);
+  dispatch("conv2d_batch_norm", x, [&]<class T>(const Kernels<T>& k) {
+    const Workspace work(x.device(), k.conv2d_norm_forward_workspace(p, norm));
+    k.conv2d_norm_forward(current_stream(x.device()), p, norm, x.data<T>(), w.data<T>(),
+                          data_or_null<T>(bias), gamma.data<T>(), beta.data<T>(),
+                          data_or_null<T>(residual), running_mean.data<T>(), running_var.data<T>(),
+                          z.data<T>(), y.data<T>(), mean.data<T>(), inv_std.data<T>(), work.data());
+  });
+  if (!grad_enabled()) return y;
+  const Tensor convolved = record_conv2d("conv2d", z, x, w, bias, p, false);
+  return record_batch_norm(y, convolved, gamma, beta, residual, running_mean, running_var, norm,
+                           true, mean, inv_std);
+}
+
+}  // namespace
+
 Tensor conv2d_batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
                          const Conv2dOptions& conv, const Tensor& gamma, const Tensor& beta,
                          const Tensor& running_mean, const Tensor& running_var,
                          const BatchNormOptions& norm, const Tensor& residual) {
   constexpr const char* op = "conv2d_batch_norm";
   check(!conv.relu, "{}: a ReLU between the two", op);
-  if (norm.training || grad_enabled() || tracing())
+  if (tracing() || (!norm.training && grad_enabled()))
     return batch_norm(conv2d(x, w, bias, conv), gamma, beta, running_mean, running_var, norm,
                       residual);
   const Conv2dShape p = conv2d_shape(op, x, w, bias, conv);
-  const Tensor y = empty_like(x, {p.n, p.p(), p.q(), p.k});
+  const Shape y_shape{p.n, p.p(), p.q(), p.k};
   const BatchNormShape shape =
-      batch_norm_shape(op, y.shape(), gamma, beta, running_mean, running_var, norm);
-  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var}) check_same_place(op, x, *t);
-  if (residual.defined()) {
-    check_same_place(op, x, residual);
-    check(residual.shape() == y.shape(), "{}: residual {} is not like the result {}", op,
-          to_string(residual.shape()), to_string(y.shape()));
-  }
+      batch_norm_shape(op, y_shape, gamma, beta, running_mean, running_var, norm);
+  check_batch_norm_operands(op, x, y_shape, gamma, beta, running_mean, running_var, residual);
+  if (norm.training)
+    return conv2d_norm_training(x, w, bias, p, gamma, beta, running_mean, running_var, shape,
+                                residual);
+  const Tensor y = empty_like(x, y_shape);
   dispatch(op, x, [&]<class T>(const Kernels<T>& k) {
-    const Workspace work(x.device(), k.conv2d_norm_forward_workspace(p));
-    k.conv2d_norm_forward(current_stream(x.device()), p, shape, x.data<T>(), w.data<T>(),
-                          data_or_null<T>(bias), gamma.data<T>(), beta.data<T>(),
-                          running_mean.data<T>(), running_var.data<T>(), data_or_null<T>(residual),
-                          y.data<T>(), work.data());
+    const Workspace work(x.device(), k.conv2d_norm_inference_workspace(p));
+    k.conv2d_norm_inference(current_stream(x.device()), p, shape, x.data<T>(), w.data<T>(),
+                            data_or_null<T>(bias), gamma.data<T>(), beta.data<T>(),
+                            running_mean.data<T>(), running_var.data<T>(),
+                            data_or_null<T>(residual), y.data<T>(), work.data());
   });
   return y;
 }

@@ -21,46 +21,25 @@ BatchNormShape batch_norm_shape(const char* op, const Shape& x, const Tensor& ga
   return p;
 }
 
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
-                  const Tensor& running_mean, const Tensor& running_var,
-                  const BatchNormOptions& options, const Tensor& residual) {
-  const BatchNormShape p =
-      batch_norm_shape("batch_norm", x.shape(), gamma, beta, running_mean, running_var, options);
-  const Index channels = p.channels;
-  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var})
-    check_same_place("batch_norm", x, *t);
-  if (residual.defined()) {
-    check_same_place("batch_norm", x, residual);
-    check(residual.shape() == x.shape(), "batch_norm: residual {} is not like x {}",
-          to_string(residual.shape()), to_string(x.shape()));
-  }
-  const bool training = options.training;
+void check_batch_norm_operands(const char* op, const Tensor& x, const Shape& y, const Tensor& gamma,
+                               const Tensor& beta, const Tensor& running_mean,
+                               const Tensor& running_var, const Tensor& residual) {
+  for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var}) check_same_place(op, x, *t);
+  if (!residual.defined()) return;
+  check_same_place(op, x, residual);
+  check(residual.shape() == y, "{}: residual {} is not like the result {}", op,
+        to_string(residual.shape()), to_string(y));
+}
+
+Tensor record_batch_norm(const Tensor& y, const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                         const Tensor& residual, const Tensor& running_mean,
+                         const Tensor& running_var, const BatchNormShape& p, bool training,
+                         const Tensor& mean, const Tensor& spread) {
   const Device device = x.device();
-  Tensor y = empty_like(x);
-  Tensor mean, inv_std;  // of the batch
-  dispatch("batch_norm", x, [&]<class T>(const Kernels<T>& k) {
-    const Stream stream = current_stream(device);
-    if (training) {
-      mean = empty_like(x, {channels});
-      inv_std = empty_like(x, {channels});
-      const Workspace work(device, k.batch_norm_workspace(p));
-      k.batch_norm_forward(stream, p, x.data<T>(), gamma.data<T>(), beta.data<T>(),
-                           data_or_null<T>(residual), running_mean.data<T>(), running_var.data<T>(),
-                           y.data<T>(), mean.data<T>(), inv_std.data<T>(), work.data());
-    } else {
-      k.batch_norm_inference(stream, p, x.data<T>(), gamma.data<T>(), beta.data<T>(),
-                             data_or_null<T>(residual), running_mean.data<T>(),
-                             running_var.data<T>(), y.data<T>());
-    }
-  });
-  if (!grad_enabled() && !tracing()) return y;
   const bool need_dresidual = residual.requires_grad();
-  // The running statistics change with the next batch, so evaluation keeps copies of them.
   // Only a trace has a use for the running statistics.
   return record("batch_norm", y, {x, gamma, beta, residual, running_mean, running_var},
-                [=, x = x.detach(), gamma = gamma.detach(), y = p.relu ? y : Tensor{},
-                 mean = training ? mean : running_mean.clone(),
-                 spread = training ? inv_std : running_var.clone()](Tensor dy) {
+                [=, x = x.detach(), gamma = gamma.detach(), y = p.relu ? y : Tensor{}](Tensor dy) {
                   Gradients grads = {empty_like(x), empty_like(gamma), empty_like(gamma),
                                      Tensor{},      Tensor{},          Tensor{}};
                   // Without ReLU the residual's gradient is dy itself.
@@ -77,6 +56,39 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   return grads;
                 },
                 {.shape = p, .training = training});
+}
+
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                  const Tensor& running_mean, const Tensor& running_var,
+                  const BatchNormOptions& options, const Tensor& residual) {
+  const BatchNormShape p =
+      batch_norm_shape("batch_norm", x.shape(), gamma, beta, running_mean, running_var, options);
+  check_batch_norm_operands("batch_norm", x, x.shape(), gamma, beta, running_mean, running_var,
+                            residual);
+  const bool training = options.training;
+  const Device device = x.device();
+  Tensor y = empty_like(x);
+  Tensor mean, inv_std;  // of the batch
+  dispatch("batch_norm", x, [&]<class T>(const Kernels<T>& k) {
+    const Stream stream = current_stream(device);
+    if (training) {
+      mean = empty_like(gamma);
+      inv_std = empty_like(gamma);
+      const Workspace work(device, k.batch_norm_workspace(p));
+      k.batch_norm_forward(stream, p, x.data<T>(), gamma.data<T>(), beta.data<T>(),
+                           data_or_null<T>(residual), running_mean.data<T>(), running_var.data<T>(),
+                           y.data<T>(), mean.data<T>(), inv_std.data<T>(), work.data());
+    } else {
+      k.batch_norm_inference(stream, p, x.data<T>(), gamma.data<T>(), beta.data<T>(),
+                             data_or_null<T>(residual), running_mean.data<T>(),
+                             running_var.data<T>(), y.data<T>());
+    }
+  });
+  if (!grad_enabled() && !tracing()) return y;
+  // The running statistics change with the next batch, so evaluation keeps copies of them.
+  return record_batch_norm(y, x, gamma, beta, residual, running_mean, running_var, p, training,
+                           training ? mean : running_mean.clone(),
+                           training ? inv_std : running_var.clone());
 }
 
 Tensor batch_norm_max_pool2d(const Tensor& x, const Tensor& gamma, const Tensor& beta,

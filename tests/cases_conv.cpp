@@ -1,5 +1,6 @@
 // Cases of the convolution and of the linear layer.
 #include <algorithm>
+#include <optional>
 
 #include "tests/cases.h"
 
@@ -114,27 +115,48 @@ Case vgg_block_case(const Conv2dShape& d, bool bias) {
   return c;
 }
 
-// In evaluation: nothing is recorded.
-Case conv2d_norm_case(const Conv2dShape& d, bool bias, bool relu, bool residual) {
+// Convolution and batch norm, in training with the statistics that the convolution makes, or in
+// evaluation, where nothing is recorded.
+Case conv2d_norm_case(const Conv2dShape& d, bool bias, BatchNormVariant v) {
   Case c = conv2d_case(d, bias, false);
   c.op = "conv2d_batch_norm";
-  c.label += std::string(relu ? " relu" : "") + (residual ? " residual" : "");
+  c.label += std::string(v.training ? " training" : "") + (v.relu ? " relu" : "") +
+             (v.residual ? " residual" : "") +
+             (v.offset != 0 ? fmt::format(" offset {}", v.offset) : "");
   const std::size_t first = c.inputs.size();
+  const Shape y{d.n, d.p(), d.q(), d.k};
+  const double rows = static_cast<double>(y.size() / d.k);
   for (const char* name : {"gamma", "beta", "running_mean"})
     c.inputs.push_back({name, {d.k}, Fill::normal});
-  c.inputs.push_back({"running_var", {d.k}, Fill::uniform, 0.5, 2});
-  if (residual) c.inputs.push_back({"residual", {d.n, d.p(), d.q(), d.k}, Fill::normal});
-  for (Input& input : c.inputs) input.differentiable = false;
+  c.inputs.push_back({"running_var", {d.k}, Fill::uniform, 0.5, 2, false});
+  c.inputs[first + 2].differentiable = false;
+  if (v.residual) c.inputs.push_back({"residual", y, Fill::normal});
   const Conv2dOptions conv{d.stride_h, d.stride_w, d.pad_h, d.pad_w, d.dilation_h, d.dilation_w};
-  const BatchNormOptions norm{.training = false, .relu = relu};
+  const BatchNormOptions norm{.training = v.training, .relu = v.relu};
   c.run = [=](const Tensors& in) -> Tensors {
-    const NoGrad no_grad;
-    return {conv2d_batch_norm(in[0], in[1], bias ? in[2] : Tensor{}, conv, in[first], in[first + 1],
-                              in[first + 2], in[first + 3], norm,
-                              residual ? in[first + 4] : Tensor{})};
+    std::optional<NoGrad> no_grad;
+    if (!v.training) no_grad.emplace();
+    const Tensor mean = in[first + 2].clone(), var = in[first + 3].clone();
+    const Tensor normed =
+        conv2d_batch_norm(in[0], in[1], bias ? in[2] : Tensor{}, conv, in[first], in[first + 1],
+                          mean, var, norm, v.residual ? in[first + 4] : Tensor{});
+    return v.training ? Tensors{normed, mean, var} : Tensors{normed};
   };
+  if (!v.training) {
+    for (Input& input : c.inputs) input.differentiable = false;
+    c.kernels = {"conv2d_norm_inference", "conv2d_norm_inference_workspace"};
+    c.backward = {};
+    return c;
+  }
   c.kernels = {"conv2d_norm_forward", "conv2d_norm_forward_workspace"};
-  c.backward = {};
+  if (bias) {
+    // The mean takes it away again: it has no gradient, and beside the deviations, its size counts.
+    c.inputs[2] = {"bias", {d.k}, Fill::normal, v.offset, 1, false};
+  }
+  // Every gradient goes through sums over the rows, then through those of the convolution.
+  const double scale = (1 + v.offset) * (1 + v.offset);
+  c.reduction = (c.reduction + rows) * scale;
+  for (Input& input : c.inputs) input.reduction = c.reduction + input.reduction;
   return c;
 }
 
@@ -287,7 +309,14 @@ std::vector<Case> conv_cases() {
   for (const Problem& p : normed)
     for (const bool relu : {false, true})
       for (const bool residual : {false, true})
-        cases.push_back(conv2d_norm_case(p.shape, p.bias, relu, residual));
+        for (const bool training : {false, true})
+          cases.push_back(conv2d_norm_case(
+              p.shape, p.bias, {.training = training, .relu = relu, .residual = residual}));
+  // Means far from zero, and a task's pixels in several images.
+  for (const Conv2dShape& d :
+       {Conv2dShape{7, 6, 5, 64, 40, 3, 3, 1, 1, 1, 1}, Conv2dShape{9, 7, 7, 16, 33, 1, 1},
+        Conv2dShape{40, 8, 8, 32, 32, 3, 3, 1, 1, 1, 1}})
+    cases.push_back(conv2d_norm_case(d, true, {.training = true, .offset = 100}));
   // Two convolutions and pooling in one: the first of one channel, as in a spectrogram, and not.
   const Problem blocks[] = {
       {{1, 2, 2, 1, 1, 3, 3, 1, 1, 1, 1}, true},    {{1, 2, 3, 1, 10, 3, 3, 1, 1, 1, 1}, true},

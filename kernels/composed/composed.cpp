@@ -44,16 +44,28 @@ void conv2d_block_backward(Stream s, const Conv2dShape& first, const Conv2dShape
                            dbias2, work);
 }
 
-std::size_t conv2d_norm_forward_workspace(const Conv2dShape& p) {
-  return composed::conv_norm_forward_workspace(p);
+std::size_t conv2d_norm_forward_workspace(const Conv2dShape& p, const BatchNormShape& norm) {
+  return composed::conv_norm_forward_workspace(p, norm);
 }
 
 void conv2d_norm_forward(Stream s, const Conv2dShape& p, const BatchNormShape& norm, const T* x,
                          const T* w, const T* bias, const T* gamma, const T* beta,
-                         const T* running_mean, const T* running_var, const T* residual, T* y,
-                         void* work) {
-  composed::conv_norm_forward(s, p, norm, x, w, bias, gamma, beta, running_mean, running_var,
-                              residual, y, work);
+                         const T* residual, T* running_mean, T* running_var, T* z, T* y, T* mean,
+                         T* inv_std, void* work) {
+  composed::conv_norm_forward(s, p, norm, x, w, bias, gamma, beta, residual, running_mean,
+                              running_var, z, y, mean, inv_std, work);
+}
+
+std::size_t conv2d_norm_inference_workspace(const Conv2dShape& p) {
+  return composed::conv_norm_inference_workspace(p);
+}
+
+void conv2d_norm_inference(Stream s, const Conv2dShape& p, const BatchNormShape& norm, const T* x,
+                           const T* w, const T* bias, const T* gamma, const T* beta,
+                           const T* running_mean, const T* running_var, const T* residual, T* y,
+                           void* work) {
+  composed::conv_norm_inference(s, p, norm, x, w, bias, gamma, beta, running_mean, running_var,
+                                residual, y, work);
 }
 
 std::size_t batch_norm_pool_kept(const BatchNormShape&, const Pool2dShape& d) {

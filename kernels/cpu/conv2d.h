@@ -12,12 +12,14 @@ struct Epilogue {
   bool relu = false;
   const float* scale = nullptr;     // [k]; null: 1. It needs a bias.
   const float* residual = nullptr;  // like y; null: 0
+  float* statistics = nullptr;      // of what is stored, in parts (output_statistics.h); null: none
 };
 
 // Implicit matrix product, every shape (conv2d_gather.cpp, conv2d_gather_filter.cpp).
 std::size_t gather_forward_workspace(const Conv2dShape& p);
 void gather_forward(const Conv2dShape& p, const float* x, const float* w, const Epilogue& epilogue,
                     float* y, void* work);
+Index gather_statistics_parts(const Conv2dShape& p);
 std::size_t gather_backward_data_workspace(const Conv2dShape& p);
 void gather_backward_data(const Conv2dShape& p, const float* dy, const float* w, float* dx,
                           void* work);
@@ -59,6 +61,8 @@ std::size_t winograd_forward_workspace(const Conv2dShape& p);
 template <int M>
 void winograd_forward(const Conv2dShape& p, const float* x, const float* w,
                       const Epilogue& epilogue, float* y, void* work);
+template <int M>
+Index winograd_statistics_parts(const Conv2dShape& p);
 template <int M>
 void winograd_pool_forward(const Conv2dShape& p, const float* x, const float* w, const float* bias,
                            float* y, std::uint8_t* winners, void* work);

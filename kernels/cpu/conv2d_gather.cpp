@@ -12,6 +12,7 @@
 // at fixed places, whoever computes it.
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/gather.h"
+#include "kernels/cpu/output_statistics.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/product.h"
 #include "kernels/cpu/transpose.h"
@@ -86,6 +87,19 @@ void row_offsets(const Gather& g, const Scatter& to, Index first_row, Index rows
   }
 }
 
+// How a product is cut: blocks of rows, and, where they are few, groups of panels, so that there is
+// work for every thread. A thread that goes through a group's blocks keeps its filters in cache.
+struct Tasks {
+  Index panels, block_rows, blocks, groups;
+  Tasks(Index rows, Index outputs) : panels(ceil_div(outputs, kPanelWidth)) {
+    constexpr Index enough_tasks = 16;
+    const Index least = max_of(1, ceil_div(rows, kBlockRows));
+    block_rows = min_of(kBlockRows, round_up(ceil_div(rows, least), kTileRows));
+    groups = min_of(panels, ceil_div(enough_tasks, least));
+    blocks = rows == 0 ? 0 : ceil_div(rows, block_rows);
+  }
+};
+
 // One task: rows [first_row, first_row + rows) times the panels [first_panel, last_panel).
 void multiply_block(const Gather& g, const Scatter& to, const float* packed, Index first_row,
                     Index rows, Index first_panel, Index last_panel, const Output& out) {
@@ -115,23 +129,26 @@ void multiply_block(const Gather& g, const Scatter& to, const float* packed, Ind
 
 void gather_product(const Gather& g, const FilterLayout& filters, const Scatter& to,
                     const Output& out, float* packed) {
-  const Index panels = ceil_div(to.channels, kPanelWidth), columns = g.columns();
-  parallel_for(panels, packed_size(columns, to.channels), [&](Index panel) {
+  const Tasks tasks(g.rows(), to.channels);
+  const Index columns = g.columns();
+  parallel_for(tasks.panels, packed_size(columns, to.channels), [&](Index panel) {
     const Index k = panel * kPanelWidth;
     pack_panel(g, filters, k, to.channels, packed + k * columns);
   });
-
-  if (g.rows() == 0) return;
-  // Few rows: split the panels too, so that there is work for every thread.
-  constexpr Index enough_tasks = 16;
-  const Index blocks = ceil_div(g.rows(), kBlockRows);
-  const Index block_rows = min_of(kBlockRows, round_up(ceil_div(g.rows(), blocks), kTileRows));
-  const Index groups = min_of(panels, ceil_div(enough_tasks, blocks));
-  const Index steps = ceil_div(g.rows(), block_rows), tasks = steps * groups;
-  parallel_for(tasks, g.rows() * max_of(1, columns) * to.channels, [&](Index task) {
-    const Index first_row = task % steps * block_rows, group = task / steps;
-    multiply_block(g, to, packed, first_row, min_of(block_rows, g.rows() - first_row),
-                   panels * group / groups, panels * (group + 1) / groups, out);
+  const Index work = g.rows() * max_of(1, columns) * to.channels;
+  parallel_for(tasks.blocks * tasks.groups, work, [&](Index task) {
+    const Index block = task % tasks.blocks, group = task / tasks.blocks;
+    const Index first_row = block * tasks.block_rows;
+    const Index rows = min_of(tasks.block_rows, g.rows() - first_row);
+    const Index first_panel = tasks.panels * group / tasks.groups;
+    const Index last_panel = tasks.panels * (group + 1) / tasks.groups;
+    multiply_block(g, to, packed, first_row, rows, first_panel, last_panel, out);
+    if (out.then.statistics) {
+      const Index k = first_panel * kPanelWidth;
+      write_statistics(StatisticsPart(out.then.statistics, to.channels, block), k,
+                       min_of(last_panel * kPanelWidth, to.channels) - k, to.channels,
+                       [&](auto&& run) { run(out.y + first_row * to.channels + k, rows); });
+    }
   });
 }
 
@@ -139,6 +156,10 @@ void gather_product(const Gather& g, const FilterLayout& filters, const Scatter&
 
 std::size_t gather_forward_workspace(const Conv2dShape& p) {
   return static_cast<std::size_t>(packed_size(p.r * p.s * p.c, p.k)) * sizeof(float);
+}
+
+Index gather_statistics_parts(const Conv2dShape& p) {
+  return Tasks(p.n * p.p() * p.q(), p.k).blocks;
 }
 
 void gather_forward(const Conv2dShape& p, const float* x, const float* w, const Epilogue& epilogue,

@@ -19,6 +19,7 @@
 // pixels, y once, w once a group of tiles, `work` once. Stack: kScratch floats. Deterministic:
 // every output is one sum in the order of the channels, cut at fixed places.
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/output_statistics.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/cpu/winograd_tiles.h"
@@ -109,6 +110,12 @@ struct Plan {
   }
   static Index even_part(Index count, Index parts) {
     return max_of(kTileStep, round_up(ceil_div(count, max_of(parts, 1)), kTileStep));
+  }
+  Index groups(Index tiles_of_chunk) const { return ceil_div(tiles_of_chunk, block); }
+  // Tasks that compute different pixels.
+  Index parts() const {
+    if (tiles_local) return groups(tiles);
+    return tiles / chunk * groups(chunk) + groups(tiles % chunk);
   }
   Index work_floats() const {
     return tiles_local ? kElements * channels * round_up(outputs, kLanes)
@@ -238,13 +245,33 @@ void write_pooled_tiles(const Problem& q, const float* m, Index m_step, Index fi
   }
 }
 
+// The statistics of what write_tiles wrote, as part `part`.
+template <int M>
+void write_tile_statistics(const Problem& q, Index first, Index count, Index k, Index live,
+                           Index part) {
+  const TileGrid grid = q.grid(M);
+  const auto for_each_run = [&](auto&& run) {
+    for (Index t = first, tiles; t < first + count; t += tiles) {
+      tiles = min_of(first + count - t, grid.columns - t % grid.columns);
+      const Index n = t / (grid.rows * grid.columns);
+      const Index h = t / grid.columns % grid.rows * M, w = t % grid.columns * M;
+      for (Index row = h; row < min_of(h + M, q.height); ++row)
+        run(q.y + ((n * q.height + row) * q.width + w) * q.outputs + k,
+            min_of(tiles * M, q.width - w));
+    }
+  };
+  write_statistics(StatisticsPart(q.then.statistics, q.outputs, part), k, live, q.outputs,
+                   for_each_run);
+}
+
 template <int M>
 void write(const Problem& q, const float* m, Index m_step, Index first, Index count, Index k,
-           Index live) {
+           Index live, Index part) {
   if (q.winners)
     write_pooled_tiles<M>(q, m, m_step, first, count, k, live);
   else
     write_tiles<M>(q, m, m_step, first, count, k, live);
+  if (q.then.statistics) write_tile_statistics<M>(q, first, count, k, live, part);
 }
 
 // Many tiles, few channels: the filters first, then a task for each block of tiles.
@@ -277,7 +304,7 @@ void multiply_local_tiles(const Problem& q, const Plan<M>& plan, float* u) {
                  for (Index panel = 0; panel < panels; ++panel) {
                    multiply_tiles<M>(v, 0, 0, count, C, u + panel * panel_size, step(panel),
                                      static_cast<int>(vectors_of(live(panel))), false, m, m_step);
-                   write<M>(q, m, m_step, first, count, panel * kPanelWidth, live(panel));
+                   write<M>(q, m, m_step, first, count, panel * kPanelWidth, live(panel), item);
                  }
                });
 }
@@ -292,7 +319,8 @@ void multiply_shared_tiles(const Problem& q, const Plan<M>& plan, float* work) {
   const TileRuns v{work, plan.chunk, runs};
   for (Index begin = 0; begin < plan.tiles; begin += plan.chunk) {
     const Index tiles = min_of(plan.chunk, plan.tiles - begin);
-    const Index steps = ceil_div(tiles, kTileStep), groups = ceil_div(tiles, plan.block);
+    const Index steps = ceil_div(tiles, kTileStep), groups = plan.groups(tiles);
+    const Index parts_before = begin / plan.chunk * plan.groups(plan.chunk);
     parallel_for(runs * steps, tiles * plan.kElements * C, [&](Index item) {
       const Index run = item / steps, t = item % steps * kTileStep;
       transform_tiles<Winograd<M>::kTile, Winograd<M>::kTile, Winograd<M>::input>(
@@ -311,7 +339,7 @@ void multiply_shared_tiles(const Problem& q, const Plan<M>& plan, float* work) {
         transform_filters<M>(q.filters, k, live, c, depth, u, u_step);
         multiply_tiles<M>(v, run, t, count, depth, u, u_step, vectors, run > 0, m, m_step);
       }
-      write<M>(q, m, m_step, begin + t, count, k, live);
+      write<M>(q, m, m_step, begin + t, count, k, live, parts_before + item / panels);
     });
   }
 }
@@ -333,6 +361,11 @@ std::size_t bytes(Index floats) { return static_cast<std::size_t>(floats) * size
 template <int M>
 std::size_t winograd_forward_workspace(const Conv2dShape& p) {
   return bytes(Plan<M>(forward_problem(p, M)).work_floats());
+}
+
+template <int M>
+Index winograd_statistics_parts(const Conv2dShape& p) {
+  return Plan<M>(forward_problem(p, M)).parts();
 }
 
 template <int M>
@@ -376,6 +409,7 @@ void winograd_backward_data(const Conv2dShape& p, const float* dy, const std::ui
 
 #define ETUDE_WINOGRAD(M)                                                                        \
   template std::size_t winograd_forward_workspace<M>(const Conv2dShape&);                        \
+  template Index winograd_statistics_parts<M>(const Conv2dShape&);                               \
   template void winograd_forward<M>(const Conv2dShape&, const float*, const float*,              \
                                     const Epilogue&, float*, void*);                             \
   template void winograd_pool_forward<M>(const Conv2dShape&, const float*, const float*,         \
