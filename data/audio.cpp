@@ -8,6 +8,7 @@
 #include <cctype>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string_view>
 
@@ -51,13 +52,15 @@ class MonoSink {
   bool take(const float* x, std::int64_t frames, int channels) {
     const std::int64_t from = std::clamp<std::int64_t>(first_ - position, 0, frames);
     const std::int64_t to = std::clamp<std::int64_t>(end_ - position, 0, frames);
-    for (std::int64_t i = from; i < to; ++i) {
-      double sum = 0;
-      for (int c = 0; c < channels; ++c) sum += x[i * channels + c];
-      const auto mean = static_cast<float>(sum / channels);
-      not_finite += !std::isfinite(mean);
-      samples.push_back(std::isfinite(mean) ? mean : 0.0f);
-    }
+    const std::size_t before = samples.size();
+    samples.resize(before + static_cast<std::size_t>(std::max<std::int64_t>(to - from, 0)));
+    float* const mean = samples.data() + before;
+    if (channels == 1)  // the usual numbers of channels as loops that compilers make vectors of
+      average<1>(x, from, to, 1, mean);
+    else if (channels == 2)
+      average<2>(x, from, to, 2, mean);
+    else
+      average<0>(x, from, to, channels, mean);
     check(static_cast<std::int64_t>(samples.size()) <= max_frames,
           "{}: more than {} frames ({:.1f} h) of audio; cut it into parts", name_, max_frames,
           double(max_frames) / rate_ / 3600);
@@ -73,6 +76,23 @@ class MonoSink {
   std::int64_t not_finite = 0;  // among the wanted
 
  private:
+  // The mean of the channels of frames [from, to): `Channels` of them, or, where that is 0,
+  // `channels`.
+  template <int Channels>
+  void average(const float* x, std::int64_t from, std::int64_t to, int channels, float* mean) {
+    const int count = Channels > 0 ? Channels : channels;
+    std::int64_t odd = 0;
+    for (std::int64_t i = from; i < to; ++i) {
+      double sum = 0;
+      for (int c = 0; c < count; ++c) sum += x[i * count + c];
+      const auto value = static_cast<float>(sum / count);
+      const bool finite = std::abs(value) <= std::numeric_limits<float>::max();
+      odd += !finite;
+      mean[i - from] = finite ? value : 0.0f;
+    }
+    not_finite += odd;
+  }
+
   const std::string& name_;
   const AudioOptions& options_;
   std::int64_t first_ = 0, end_ = max_frames * 2;
