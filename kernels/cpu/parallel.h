@@ -34,8 +34,9 @@ struct alignas(64) Share {
 
 // body(i, thread) for i in [0, items), on at most `threads` threads. A thread takes the items of
 // its own share one by one, then those that the others have not come to, which balances uneven
-// ones. Shares are contiguous, since threads at work on neighbours disturb each other: probably, what
-// a processor fetches beyond the end of an item is what the other is writing (README.md, "Threads").
+// ones. Shares are contiguous, since threads at work on neighbours disturb each other: probably,
+// what a processor fetches beyond the end of an item is what the other is writing (README.md,
+// "Threads").
 template <class Body>
 void share_items(Index items, [[maybe_unused]] int threads, Body&& body) {
 #ifdef _OPENMP
