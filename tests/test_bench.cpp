@@ -100,8 +100,8 @@ TEST_CASE("a problem: what cannot be is an error that says why") {
 TEST_CASE("a problem for the reference is a leading block of the whole") {
   for (const char* text :
        {"conv2d N=16 H=32 C=64 K=128 stride=2", "linear N=512 C=512", "batch_norm", "max_pool2d",
-        "conv2d_pool", "conv2d_block", "conv2d_norm_inference", "conv2d_norm_forward", "rfft", "stft", "mel_spectrogram",
-        "softmax N=1000", "add", "sgd_step"})
+        "conv2d_pool", "conv2d_block", "conv2d_norm_inference", "conv2d_norm_forward", "rfft",
+        "stft", "mel_spectrogram", "softmax N=1000", "add", "sgd_step"})
     for (const Problem& p : parse_problems(text)) {
       const Problem part = reduced(p);
       CAPTURE(p.kernel);
