@@ -47,8 +47,9 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   const Tensor& running_mean, const Tensor& running_var,
                   const BatchNormOptions& options = {}, const Tensor& residual = {});
 
-// batch_norm(conv2d(x, w, bias, conv), ..., norm, residual), in one kernel: in training the
-// convolution makes the statistics; in evaluation, with nothing recorded, the norm is part of it.
+// batch_norm(conv2d(x, w, bias, conv), ..., norm, residual), in one kernel where the back end
+// has it: in training the convolution makes the statistics; in evaluation, with nothing recorded,
+// the norm is part of it.
 // `conv` must be without ReLU.
 Tensor conv2d_batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
                          const Conv2dOptions& conv, const Tensor& gamma, const Tensor& beta,

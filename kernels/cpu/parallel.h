@@ -27,7 +27,7 @@ inline int threads_for([[maybe_unused]] Index items, [[maybe_unused]] Index work
 #endif
 }
 
-// Contiguous items, and how many of them have been taken.
+// Contiguous items: the next to be taken, and where they end.
 struct alignas(64) Share {
   Index next, end;
 };
