@@ -10,8 +10,9 @@
 //   d = y - y_first,   mean = y_first + sum d / n,   squares = sum d^2 - (sum d)^2 / n
 //
 // Since y_first is one of the n pixels, (y_first - mean)^2 <= squares, so sum d^2 <= (n + 1)
-// squares: the difference loses a factor n + 1 of float's precision at the worst, where one pixel
-// is far from all others, and nothing to a mean that is far from zero.
+// squares: the difference magnifies the rounding of the sums by up to n + 1, where the first pixel
+// alone is far from all others; about tenfold where it is three deviations off. A mean far from
+// zero costs nothing.
 #pragma once
 
 #include "kernels/cpu/batch_norm.h"
