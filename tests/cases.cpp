@@ -23,6 +23,10 @@ std::vector<double> draw_afresh(const Input& input, std::uint64_t seed) {
     case Fill::normal:
       for (double& v : values) v = input.a + input.b * generator.normal();
       break;
+    case Fill::outlier:
+      for (double& v : values) v = generator.normal();
+      values.front() = input.a;
+      break;
     case Fill::uniform:
       for (double& v : values) v = generator.uniform(input.a, input.b);
       break;
@@ -90,7 +94,7 @@ const std::map<std::string, Row> rows = {
     {"linear", {4, 2}},
     {"conv2d_relu_max_pool2d", {4, 2}},
     {"vgg_block", {8, 4}},          // two convolutions: twice that
-    {"conv2d_batch_norm", {8, 2}},  // a factor and two summands more
+    {"conv2d_batch_norm", {8, 2}},  // statistics and what they scale: cf. batch_norm
     // x - mean cancels where the mean is large: cases with an offset state it in `reduction`.
     {"batch_norm", {16, 2}},
     {"batch_norm_max_pool2d", {16, 2}},

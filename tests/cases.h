@@ -22,6 +22,7 @@ namespace etude::test {
 enum class Fill {
   normal,    // N(a, b)
   uniform,   // [a, b)
+  outlier,   // N(0, 1), but the first number is a
   off_zero,  // magnitude in [0.1, 1], either sign: away from the kink of ReLU
   distinct,  // a permutation of equally spaced numbers in [-1, 1]: no ties for a maximum
   tied,      // whole numbers from -2 to 2: maxima that several elements share
@@ -83,7 +84,8 @@ Case max_pool2d_case(const Pool2dShape& shape);
 Case avg_pool2d_case(const Pool2dShape& shape);
 struct BatchNormVariant {
   bool training = true, relu = false, residual = false;
-  double offset = 0;  // mean of x, in its deviations
+  double offset = 0;   // mean of x, in its deviations
+  double outlier = 0;  // the first pixel, in deviations of the others
 };
 Case batch_norm_case(const Shape& x, BatchNormVariant variant);
 Case cross_entropy_case(Index rows, Index classes, double smoothing, bool weights);

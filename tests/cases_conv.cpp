@@ -123,10 +123,12 @@ Case conv2d_norm_case(const Conv2dShape& d, bool bias, BatchNormVariant v) {
   c.op = "conv2d_batch_norm";
   c.label += std::string(v.training ? " training" : "") + (v.relu ? " relu" : "") +
              (v.residual ? " residual" : "") +
-             (v.offset != 0 ? fmt::format(" offset {}", v.offset) : "");
+             (v.offset != 0 ? fmt::format(" offset {}", v.offset) : "") +
+             (v.outlier != 0 ? fmt::format(" outlier {}", v.outlier) : "");
   const std::size_t first = c.inputs.size();
   const Shape y{d.n, d.p(), d.q(), d.k};
-  const double rows = static_cast<double>(y.size() / d.k);
+  const auto elements = static_cast<double>(y.size());
+  const double rows = elements / static_cast<double>(d.k);
   for (const char* name : {"gamma", "beta", "running_mean"})
     c.inputs.push_back({name, {d.k}, Fill::normal});
   c.inputs.push_back({"running_var", {d.k}, Fill::uniform, 0.5, 2, false});
@@ -143,13 +145,26 @@ Case conv2d_norm_case(const Conv2dShape& d, bool bias, BatchNormVariant v) {
                           mean, var, norm, v.residual ? in[first + 4] : Tensor{});
     return v.training ? Tensors{normed, mean, var} : Tensors{normed};
   };
+  // In training the convolution's output is read again to be normalised.
+  const double extra = v.residual ? 1 : 0;
+  c.forward.flops += elements * (v.training ? 7 : 4);
+  c.forward.bytes += 4 * elements * (extra + (v.training ? 2 : 0));
   if (!v.training) {
     for (Input& input : c.inputs) input.differentiable = false;
     c.kernels = {"conv2d_norm_inference", "conv2d_norm_inference_workspace"};
     c.backward = {};
     return c;
   }
-  c.kernels = {"conv2d_norm_forward", "conv2d_norm_forward_workspace"};
+  c.kernels = {"conv2d_norm_forward",    "conv2d_norm_forward_workspace",
+               "batch_norm_backward",    "batch_norm_workspace",
+               "conv2d_backward_data",   "conv2d_backward_data_workspace",
+               "conv2d_backward_filter", "conv2d_backward_filter_workspace"};
+  c.backward.flops += elements * 10;
+  c.backward.bytes += 4 * elements * (5 + (v.relu ? 2 : 0) + extra);
+  if (v.outlier != 0) {
+    c.inputs[0].fill = Fill::outlier;
+    c.inputs[0].a = v.outlier;
+  }
   if (bias) {
     // The mean takes it away again: it has no gradient, and beside the deviations, its size counts.
     // The convolution of normal numbers deviates by the root of what an output sums.
@@ -319,7 +334,12 @@ std::vector<Case> conv_cases() {
   for (const Conv2dShape& d :
        {Conv2dShape{7, 6, 5, 64, 40, 3, 3, 1, 1, 1, 1}, Conv2dShape{9, 7, 7, 16, 33, 1, 1},
         Conv2dShape{40, 8, 8, 32, 32, 3, 3, 1, 1, 1, 1}})
-    cases.push_back(conv2d_norm_case(d, true, {.training = true, .offset = 100}));
+    for (const double offset : {100.0, 1000.0})
+      cases.push_back(conv2d_norm_case(d, true, {.training = true, .offset = offset}));
+  // A first pixel far from the others, about which a task sums them.
+  for (const double outlier : {10.0, 1000.0})
+    cases.push_back(
+        conv2d_norm_case({9, 7, 7, 16, 33, 1, 1}, false, {.training = true, .outlier = outlier}));
   // Several chunks of Winograd's tiles, the last of them shorter; several panels of outputs.
   for (const Conv2dShape& d : {Conv2dShape{1, 48, 47, 260, 3, 3, 3, 1, 1, 1, 1},
                                Conv2dShape{2, 41, 43, 20, 36, 3, 3, 1, 1, 1, 1}})

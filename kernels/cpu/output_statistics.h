@@ -9,10 +9,9 @@
 //
 //   d = y - y_first,   mean = y_first + sum d / n,   squares = sum d^2 - (sum d)^2 / n
 //
-// Since y_first is one of the n pixels, (y_first - mean)^2 <= squares, so sum d^2 <= (n + 1)
-// squares: the difference magnifies the rounding of the sums by up to n + 1, where the first pixel
-// alone is far from all others; about tenfold where it is three deviations off. A mean far from
-// zero costs nothing.
+// The difference magnifies the rounding of its terms by sum d^2 / squares, 1 + k^2 where the first
+// pixel is k deviations off. Where that is more than kMagnified, the pixels are read again, about
+// their mean. A mean far from zero costs nothing.
 #pragma once
 
 #include "kernels/cpu/batch_norm.h"
@@ -32,6 +31,8 @@ struct StatisticsPart {
   static constexpr Index kLine = 16;
 };
 
+inline constexpr float kMagnified = 16;
+
 // Channels [first, first + live) of a part. for_each_run(body) calls body(y, pixels) for every run
 // of `pixels` pixels, `stride` floats apart, with y at channel `first` of the run's first.
 template <class ForEachRun>
@@ -39,25 +40,33 @@ ETUDE_INLINE void write_statistics(const StatisticsPart& part, Index first, Inde
                                    Index stride, ForEachRun&& for_each_run) {
   for_each_vector(live, [&](Index i, auto at) {
     constexpr Index side = 4;  // sums side by side, which hides an addition's latency
-    Vec sum[side] = {}, squares[side] = {}, shift{};
+    Vec shift{}, mean{}, about{};
     Index count = 0;
-    for_each_run([&](const float* y, Index pixels) {
-      if (count == 0) shift = at.load(y + i);
-      count += pixels;
-      const auto add = [&](Index pixel, Index k) {
-        const Vec d = at.load(y + pixel * stride + i) - shift;
-        sum[k] += d;
-        squares[k] = fma(d, d, squares[k]);
-      };
-      Index j = 0;
-      for (; j + side <= pixels; j += side)
-        for (Index k = 0; k < side; ++k) add(j + k, k);
-      for (; j < pixels; ++j) add(j, 0);
-    });
-    const Vec total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    const Vec off = total * splat(1 / static_cast<float>(count));
-    const Vec about = (squares[0] + squares[1]) + (squares[2] + squares[3]) - total * off;
-    at.store(part.mean + first + i, shift + off);
+    for (bool again = false;; again = true) {
+      Vec sum[side] = {}, squares[side] = {};
+      count = 0;
+      for_each_run([&](const float* y, Index pixels) {
+        if (count == 0 && !again) shift = at.load(y + i);
+        count += pixels;
+        const auto add = [&](Index pixel, Index k) {
+          const Vec d = at.load(y + pixel * stride + i) - shift;
+          sum[k] += d;
+          squares[k] = fma(d, d, squares[k]);
+        };
+        Index j = 0;
+        for (; j + side <= pixels; j += side)
+          for (Index k = 0; k < side; ++k) add(j + k, k);
+        for (; j < pixels; ++j) add(j, 0);
+      });
+      const Vec total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+      const Vec off = total * splat(1 / static_cast<float>(count));
+      const Vec about_shift = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+      about = about_shift - total * off;
+      mean = shift + off;
+      if (again || !any(about * splat(kMagnified) < about_shift)) break;
+      shift = mean;
+    }
+    at.store(part.mean + first + i, mean);
     at.store(part.squares + first + i, about < Vec{} ? Vec{} : about);
     if (first + i == 0) *part.count = static_cast<float>(count);
   });

@@ -106,6 +106,13 @@ ETUDE_INLINE Vec relu(Vec v) { return v <= Vec{} ? Vec{} : v; }
 // `v` where gate > 0 or gate is NaN, else 0: the gradient of relu, given its output.
 ETUDE_INLINE Vec relu_gate(Vec gate, Vec v) { return gate <= Vec{} ? Vec{} : v; }
 
+// Whether a comparison holds in one lane at least.
+ETUDE_INLINE bool any(IntVec holds) {
+  std::int32_t bits = 0;
+  for (int i = 0; i < kLanes; ++i) bits |= holds[i];
+  return bits != 0;
+}
+
 // The first n lanes (0 <= n <= kLanes); the rest reads as zero and is not touched in memory.
 #if defined(__AVX512F__)
 ETUDE_INLINE __mmask16 tail_mask(Index n) { return static_cast<__mmask16>((1u << n) - 1); }
