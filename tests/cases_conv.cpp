@@ -363,6 +363,7 @@ std::vector<Case> conv_cases() {
     cases.push_back(linear_case(64, 512, 9, bias));
     cases.push_back(linear_case(33, 100, 37, bias));
     cases.push_back(linear_case(2, 5070, 3, bias));
+    cases.push_back(linear_case(101, 37, 530, bias));
   }
   return cases;
 }

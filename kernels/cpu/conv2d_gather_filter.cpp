@@ -3,10 +3,9 @@
 //   dw[k][j] = sum over output pixels m of dy[m][k] gathered[m][j],    dbias[k] = sum of dy[m][k]
 //
 // A task is a slice of the pixels times a range of the columns j; both depend on the problem only.
-// It walks its slice in blocks of rows: gathers the block, packs dy's block into [K /
-// rows][m][rows] so that the broadcasts are contiguous, and adds the block's product to its partial
-// dw, each register tile summing a block of pixels from zero. Then the slices are added in order.
-// Where one slice is enough, it writes dw itself.
+// It walks its slice in blocks of rows: gathers the block and adds its product with the same rows
+// of dy to its partial dw, each register tile summing a block of pixels from zero. Then the slices
+// are added in order. Where one slice is enough, it writes dw itself.
 //
 // FLOPs: 2 pixels K columns. Memory: x once (each column range gathers its own part), dy once for
 // each column range, `work` = slices x (dw + dbias). Deterministic: fixed slices, fixed order.
@@ -19,8 +18,12 @@ namespace etude::ETUDE_BACKEND {
 namespace {
 
 inline constexpr Index kRangeColumns = kBlockColumns / 2;
-inline constexpr Index kRangeOutputs = 504;  // a multiple of every kTileRows: bounds the dy buffer
-static_assert(kRangeColumns % kPanelWidth == 0 && kRangeOutputs % kTileRows == 0);
+static_assert(kRangeColumns % kPanelWidth == 0);
+// A register tile reads a few neighbours of every row of dy. Where rows are longer than this, the
+// rows of a block are in too many pages for the first-level TLB, so they are packed first.
+inline constexpr Index kShortRow = 512;
+inline constexpr Index kPackedOutputs = 504;  // at a time, which bounds the buffer
+static_assert(kPackedOutputs % kTileRows == 0);
 
 struct Plan {
   Index columns, ranges, slices, slice_rows;
@@ -56,18 +59,27 @@ void pack_gradient(const float* dy, Index rows, Index K, Index first, Index coun
 void multiply_slice(const Gather& g, const float* dy, Index K, Index begin, Index end, Index first,
                     Index last, float* dw, Index dw_stride, float* dbias) {
   alignas(64) float block[kBlockRows * kBlockStride];
-  alignas(64) float packed[kBlockRows * kRangeOutputs];
+  alignas(64) float packed[kBlockRows * kPackedOutputs];
   for (Index m = first; m < last; m += kBlockRows) {
     const Index rows = min_of(kBlockRows, last - m);
     if (end > begin) gather_block(g, m, rows, begin, end - begin, block);
-    for (Index k0 = 0; k0 < K; k0 += kRangeOutputs) {
-      const Index count = min_of(kRangeOutputs, K - k0);
-      pack_gradient(dy + m * K, rows, K, k0, count, packed);
+    // Outputs [k0, k0 + count), of which row m of tile k is at a + k a_tile + m a_step.
+    const auto add = [&](Index k0, Index count, const float* a, Index a_tile, Index a_step) {
       for (Index j = begin; j < end; j += kPanelWidth)
         for (Index k = 0; k < count; k += kTileRows)
-          outer_product(min_of(kTileRows, count - k),
-                        {rows, packed + k * rows, block + j - begin, dw + (k0 + k) * dw_stride + j,
-                         dw_stride, min_of(kPanelWidth, end - j), m > first});
+          outer_product(
+              min_of(kTileRows, count - k),
+              {rows, a + k * a_tile, a_step, block + j - begin, dw + (k0 + k) * dw_stride + j,
+               dw_stride, min_of(kPanelWidth, end - j), m > first});
+    };
+    if (K <= kShortRow) {
+      add(0, K, dy + m * K, 1, K);
+    } else {
+      for (Index k0 = 0; k0 < K; k0 += kPackedOutputs) {
+        const Index count = min_of(kPackedOutputs, K - k0);
+        pack_gradient(dy + m * K, rows, K, k0, count, packed);
+        add(k0, count, packed, rows, kTileRows);
+      }
     }
     if (dbias) sum_rows(dy + m * K, rows, K, m > first, dbias);
   }

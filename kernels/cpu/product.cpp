@@ -1,6 +1,6 @@
 // All products are one loop: load the vectors of a row of b, broadcast the scalars of a, multiply
-// and add into Rows x Vectors accumulators that never leave the registers. All strides are
-// constants, so that every operand is a displacement from two running pointers.
+// and add into Rows x Vectors accumulators that never leave the registers. Within a step strides
+// are constants, so that every operand is a displacement from two running pointers.
 #include "kernels/cpu/product.h"
 
 #include <utility>
@@ -20,13 +20,14 @@ ETUDE_INLINE void clear(Vec (&acc)[Rows][Vectors]) {
     for (int v = 0; v < Vectors; ++v) acc[i][v] = Vec{};
 }
 
-// Adds to the accumulators of one tile; a[i AStride + l AStep], b[l BStep + v kLanes]. Fetches the
+// Adds to the accumulators of one tile; a[i AStride + l a_step], b[l BStep + v kLanes]. Fetches the
 // operands of `Ahead` steps later, if any.
-template <int Rows, int Vectors, Index AStride, Index AStep, Index BStep, Index Ahead = 0>
-ETUDE_INLINE void multiply(Index depth, const float* a, const float* b, Vec (&acc)[Rows][Vectors]) {
-  for (Index l = 0; l < depth; ++l, a += AStep, b += BStep) {
+template <int Rows, int Vectors, Index AStride, Index BStep, Index Ahead = 0>
+ETUDE_INLINE void multiply(Index depth, const float* a, Index a_step, const float* b,
+                           Vec (&acc)[Rows][Vectors]) {
+  for (Index l = 0; l < depth; ++l, a += a_step, b += BStep) {
     if constexpr (Ahead > 0) {
-      __builtin_prefetch(a + Ahead * AStep);
+      __builtin_prefetch(a + Ahead * a_step);
       for (Index v = 0; v < Vectors * kLanes; v += kLine) __builtin_prefetch(b + Ahead * BStep + v);
     }
     Vec bv[Vectors];
@@ -44,7 +45,7 @@ template <int Rows, int Vectors>
 void panel_tile(const PanelProduct& t) {
   Vec acc[Rows][Vectors];
   clear(acc);
-  multiply<Rows, Vectors, kBlockStride, 1, Vectors * kLanes>(t.depth, t.a, t.b, acc);
+  multiply<Rows, Vectors, kBlockStride, Vectors * kLanes>(t.depth, t.a, 1, t.b, acc);
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) {
     const Index columns = t.columns - v * kLanes;
@@ -75,7 +76,7 @@ template <int Rows, int Vectors>
 void outer_tile(const OuterProduct& t) {
   Vec acc[Rows][Vectors];
   clear(acc);
-  multiply<Rows, Vectors, 1, kTileRows, kBlockStride>(t.depth, t.a, t.b, acc);
+  multiply<Rows, Vectors, 1, kBlockStride>(t.depth, t.a, t.a_step, t.b, acc);
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) {
     const Index columns = t.columns - v * kLanes;
@@ -117,8 +118,8 @@ void run_tile(const RunProduct& t) {
     for (Index l = 0; l < min_of(kRun, depth); l += kLine) {
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) __builtin_prefetch(next + i * kRunStride + l);
-      multiply<Rows, Vectors, kRunStride, 1, Vectors * kLanes>(
-          min_of(kLine, min_of(kRun, depth) - l), a + l, b + l * Vectors * kLanes, acc);
+      multiply<Rows, Vectors, kRunStride, Vectors * kLanes>(
+          min_of(kLine, min_of(kRun, depth) - l), a + l, 1, b + l * Vectors * kLanes, acc);
     }
     a += t.a_run;
     b += kRun * Vectors * kLanes;
@@ -130,7 +131,7 @@ template <int Rows, int Vectors>
 void run_outer_tile(const RunOuterProduct& t) {
   Vec acc[Rows][Vectors];
   clear(acc);
-  multiply<Rows, Vectors, 1, kRunStride, kRunStride, kRowsAhead>(t.depth, t.a, t.b, acc);
+  multiply<Rows, Vectors, 1, kRunStride, kRowsAhead>(t.depth, t.a, kRunStride, t.b, acc);
   write_rows(acc, t.y, t.y_stride, t.accumulate);
 }
 

@@ -30,11 +30,12 @@ struct PanelProduct {
 };
 void panel_product(Index rows, const PanelProduct& product);
 
-// dw[i dw_stride + j] (+)= sum over m < depth of a[m kTileRows + i] b[m kBlockStride + j]
+// dw[i dw_stride + j] (+)= sum over m < depth of a[m a_step + i] b[m kBlockStride + j]
 // for i < rows <= kTileRows and j < columns <= kPanelWidth.
 struct OuterProduct {
   Index depth;
   const float* a;
+  Index a_step;
   const float* b;
   float* dw;
   Index dw_stride;
