@@ -27,8 +27,8 @@ struct FramePlan {
   Index groups_per_clip() const { return ceil_div(shape.frames(), kLanes); }
   Index groups() const { return shape.clips * groups_per_clip(); }
   FrameGroup group(Index i) const;
-  // Scratch of one thread in floats, a multiple of a cache line, and where its extra part begins.
-  Index scratch_size() const { return round_up(fft_size() + extra, 16); }
+  // From one thread's scratch to the next one's, in floats, and where its extra part begins.
+  Index scratch_size() const { return round_up(fft_size() + extra, 16) + kApart; }
   float* extra_scratch(float* scratch) const { return scratch + fft_size(); }
   Index fft_size() const { return fft_data_size(*fft.half) + fft_scratch_size(*fft.half); }
   // Roughly the arithmetic of everything, in float operations.
@@ -46,7 +46,7 @@ void transform_frames(const FramePlan& plan, const FrameGroup& group, const floa
                       const float* window, float* scratch);
 
 // body(group, scratch) for all groups, each on one thread; `work` has plan.workspace() bytes. A
-// thread keeps its scratch. Inside another parallel region this runs serially there.
+// thread keeps its scratch.
 template <class Body>
 void for_each_group(const FramePlan& plan, void* work, Body&& body) {
   auto* scratch = static_cast<float*>(work);

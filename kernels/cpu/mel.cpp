@@ -48,6 +48,30 @@ ETUDE_INLINE Vec scaled(Vec v, LogScale scale, Vec floor) {
   }
 }
 
+// The samples that the next group has beyond those of this one, to be fetched in `parts` parts
+// while this one is at work on what it has in the caches.
+class NextSamples {
+ public:
+  NextSamples(const StftShape& p, const FrameGroup& group, const float* x, Index parts)
+      : lines_(ceil_div(kLanes * p.hop, kLine * parts)) {
+    const Index first = group.clip * p.samples + (group.frame + kLanes) * p.hop -
+                        (p.centred ? p.n_fft / 2 : 0) + max_of(0, p.n_fft - p.hop);
+    const Index end = p.clips * p.samples;
+    parts_ = max_of(0, end - first) / (lines_ * kLine);
+    first_ = x + min_of(first, end);
+  }
+  ETUDE_INLINE void fetch(Index part) const {
+    if (part >= parts_) return;
+    for (Index i = part * lines_; i < (part + 1) * lines_; ++i)
+      __builtin_prefetch(first_ + i * kLine);
+  }
+
+ private:
+  static constexpr Index kLine = 16;
+  Index lines_, parts_;
+  const float* first_;
+};
+
 }  // namespace
 
 std::size_t mel_spectrogram_workspace(const StftShape& p, Index) {
@@ -70,7 +94,9 @@ void mel_spectrogram(Stream, const StftShape& p, const MelFilters& filters, LogS
     transform_frames(plan, group, x, window, scratch);
     power_spectrum(plan.fft, scratch, power);
     float* out = y + group.clip * filters.n_mels * p.frames() + group.frame;
+    const NextSamples next(p, group, x, filters.n_mels);
     for (Index m = 0; m < filters.n_mels; ++m, out += p.frames()) {
+      next.fetch(m);
       const Vec energy = filtered(power + filters.first[m] * kLanes,
                                   filters.weights + filters.offset[m], filters.count[m]);
       const Vec value = scaled(energy, log_scale, floor_vec);

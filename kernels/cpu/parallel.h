@@ -27,6 +27,10 @@ inline int threads_for([[maybe_unused]] Index items, [[maybe_unused]] Index work
 #endif
 }
 
+// Floats between what two threads write again and again. A processor that goes through memory
+// fetches up to some 100 KB beyond, and takes those lines from whoever has just written them.
+inline constexpr Index kApart = 32 * 1024;
+
 // Contiguous items: the next to be taken, and where they end.
 struct alignas(64) Share {
   Index next, end;
@@ -34,9 +38,8 @@ struct alignas(64) Share {
 
 // body(i, thread) for i in [0, items), on at most `threads` threads. A thread takes the items of
 // its own share one by one, then those that the others have not come to, which balances uneven
-// ones. Shares are contiguous, since threads at work on neighbours disturb each other: probably,
-// what a processor fetches beyond the end of an item is what the other is writing (README.md,
-// "Threads").
+// ones. Shares are contiguous, since threads at work on neighbours disturb each other: what a
+// processor fetches beyond the end of an item, the other is writing (README.md, "Threads").
 template <class Body>
 void share_items(Index items, [[maybe_unused]] int threads, Body&& body) {
 #ifdef _OPENMP
