@@ -49,7 +49,7 @@ using Constant = std::integral_constant<Index, N>;
 // call that only prefetches for one without effect.
 template <bool Write>
 ETUDE_INLINE void fetch_ahead(const float* p, Index floats) {
-  constexpr Index ahead = 256, line = 16;
+  constexpr Index ahead = 512, line = 16;
   for (Index i = ahead; i < ahead + floats; i += line) __builtin_prefetch(p + i, Write);
 }
 
