@@ -44,7 +44,7 @@ namespace {
 template <Index N>
 using Constant = std::integral_constant<Index, N>;
 
-// Asks for the cache lines of `floats` floats a kilobyte ahead in a row, to read or to write them:
+// Asks for the cache lines of `floats` floats two kilobytes ahead in a row, to read or to write them:
 // a processor by itself stops doing so at the end of a page. Inlined by force, since GCC takes a
 // call that only prefetches for one without effect.
 template <bool Write>
