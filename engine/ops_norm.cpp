@@ -13,7 +13,7 @@ BatchNormShape batch_norm_shape(const char* op, const Shape& x, const Tensor& ga
                          options.momentum, options.relu};
   for (const Tensor* t : {&gamma, &beta, &running_mean, &running_var})
     check(t->defined() && t->size() == channels,
-          "{}: C = {} to normalise, a parameter or statistic has {}", op, channels,
+          "{}: {} channels to normalise, but a parameter or statistic has {}", op, channels,
           t->defined() ? t->size() : 0);
   check(!options.training || p.rows > 1,
         "{}: training needs more than one value a channel to normalise, got {}; use a larger batch",

@@ -85,7 +85,7 @@ Case avg_pool2d_case(const Pool2dShape& shape);
 struct BatchNormVariant {
   bool training = true, relu = false, residual = false;
   double offset = 0;   // mean of x, in its deviations
-  double outlier = 0;  // the first pixel, in deviations of the others
+  double outlier = 0;  // of conv2d_norm: the first number of x, if not 0
 };
 Case batch_norm_case(const Shape& x, BatchNormVariant variant);
 Case cross_entropy_case(Index rows, Index classes, double smoothing, bool weights);

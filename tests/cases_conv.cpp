@@ -336,10 +336,11 @@ std::vector<Case> conv_cases() {
         Conv2dShape{40, 8, 8, 32, 32, 3, 3, 1, 1, 1, 1}})
     for (const double offset : {100.0, 1000.0})
       cases.push_back(conv2d_norm_case(d, true, {.training = true, .offset = offset}));
-  // A first pixel far from the others, about which a task sums them.
+  // A first pixel far from the others, about which a task sums them: in some channels, in all.
   for (const double outlier : {10.0, 1000.0})
-    cases.push_back(
-        conv2d_norm_case({9, 7, 7, 16, 33, 1, 1}, false, {.training = true, .outlier = outlier}));
+    for (const Conv2dShape& d :
+         {Conv2dShape{9, 7, 7, 16, 33, 1, 1}, Conv2dShape{7, 6, 5, 64, 40, 3, 3, 1, 1, 1, 1}})
+      cases.push_back(conv2d_norm_case(d, false, {.training = true, .outlier = outlier}));
   // Several chunks of Winograd's tiles, the last of them shorter; several panels of outputs.
   for (const Conv2dShape& d : {Conv2dShape{1, 48, 47, 260, 3, 3, 3, 1, 1, 1, 1},
                                Conv2dShape{2, 41, 43, 20, 36, 3, 3, 1, 1, 1, 1}})

@@ -28,14 +28,14 @@ struct FramePlan {
   Index groups() const { return shape.clips * groups_per_clip(); }
   FrameGroup group(Index i) const;
   // From one thread's scratch to the next one's, in floats, and where its extra part begins.
-  Index scratch_size() const { return round_up(fft_size() + extra, 16) + kApart; }
+  Index scratch_step() const { return round_up(fft_size() + extra, kLine) + kApart; }
   float* extra_scratch(float* scratch) const { return scratch + fft_size(); }
   Index fft_size() const { return fft_data_size(*fft.half) + fft_scratch_size(*fft.half); }
   // Roughly the arithmetic of everything, in float operations.
   Index work() const { return groups() * kLanes * shape.n_fft * 30; }
   int threads() const { return threads_for(groups(), work()); }
   std::size_t workspace() const {
-    return static_cast<std::size_t>(threads() * scratch_size()) * sizeof(float);
+    return static_cast<std::size_t>(threads() * scratch_step() - kApart) * sizeof(float);
   }
 };
 
@@ -51,7 +51,7 @@ template <class Body>
 void for_each_group(const FramePlan& plan, void* work, Body&& body) {
   auto* scratch = static_cast<float*>(work);
   share_items(plan.groups(), plan.threads(), [&](Index i, int thread) {
-    body(plan.group(i), scratch + thread * plan.scratch_size());
+    body(plan.group(i), scratch + thread * plan.scratch_step());
   });
 }
 

@@ -48,16 +48,18 @@ ETUDE_INLINE Vec scaled(Vec v, LogScale scale, Vec floor) {
   }
 }
 
-// The samples that the next group has beyond those of this one, to be fetched in `parts` parts
-// while this one is at work on what it has in the caches.
+// The samples that the next group has beyond those of this one, to be fetched in at most
+// `parts` parts while this one is at work on what it has in the caches.
 class NextSamples {
  public:
   NextSamples(const StftShape& p, const FrameGroup& group, const float* x, Index parts)
       : lines_(ceil_div(kLanes * p.hop, kLine * parts)) {
-    const Index first = group.clip * p.samples + (group.frame + kLanes) * p.hop -
-                        (p.centred ? p.n_fft / 2 : 0) + max_of(0, p.n_fft - p.hop);
-    const Index end = p.clips * p.samples;
-    parts_ = max_of(0, end - first) / (lines_ * kLine);
+    const bool last = group.frame + kLanes >= p.frames();  // of its clip
+    const Index first = last ? (group.clip + 1) * p.samples
+                             : group.clip * p.samples + (group.frame + kLanes) * p.hop -
+                                   (p.centred ? p.n_fft / 2 : 0) + max_of(0, p.n_fft - p.hop);
+    const Index end = p.clips * p.samples, part = lines_ * kLine;
+    parts_ = min_of(ceil_div(kLanes * p.hop, part), max_of(0, end - first) / part);
     first_ = x + min_of(first, end);
   }
   ETUDE_INLINE void fetch(Index part) const {
@@ -67,7 +69,6 @@ class NextSamples {
   }
 
  private:
-  static constexpr Index kLine = 16;
   Index lines_, parts_;
   const float* first_;
 };

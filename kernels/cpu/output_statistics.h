@@ -26,15 +26,13 @@ struct StatisticsPart {
         mean(count + kLine),
         squares(mean + round_up(channels, kLine)) {}
   static Index size(Index channels) { return kLine + 2 * round_up(channels, kLine); }
-
- private:
-  static constexpr Index kLine = 16;
 };
 
 inline constexpr float kMagnified = 16;
 
 // Channels [first, first + live) of a part. for_each_run(body) calls body(y, pixels) for every run
-// of `pixels` pixels, `stride` floats apart, with y at channel `first` of the run's first.
+// of `pixels` pixels, `stride` floats apart, with y at channel `first` of the run's first; it is
+// called once or twice for each vector of channels.
 template <class ForEachRun>
 ETUDE_INLINE void write_statistics(const StatisticsPart& part, Index first, Index live,
                                    Index stride, ForEachRun&& for_each_run) {

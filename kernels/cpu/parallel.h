@@ -39,7 +39,7 @@ struct alignas(64) Share {
 // body(i, thread) for i in [0, items), on at most `threads` threads. A thread takes the items of
 // its own share one by one, then those that the others have not come to, which balances uneven
 // ones. Shares are contiguous, since threads at work on neighbours disturb each other: what a
-// processor fetches beyond the end of an item, the other is writing (README.md, "Threads").
+// processor fetches beyond the end of an item, the other may be writing (README.md, "Threads").
 template <class Body>
 void share_items(Index items, [[maybe_unused]] int threads, Body&& body) {
 #ifdef _OPENMP

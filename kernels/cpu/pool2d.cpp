@@ -44,13 +44,13 @@ namespace {
 template <Index N>
 using Constant = std::integral_constant<Index, N>;
 
-// Asks for the cache lines of `floats` floats two kilobytes ahead in a row, to read or to write them:
-// a processor by itself stops doing so at the end of a page. Inlined by force, since GCC takes a
-// call that only prefetches for one without effect.
+// Asks for the cache lines of `floats` floats, two kilobytes ahead in a row, to read or to write
+// them: a processor by itself stops doing so at the end of a page. Inlined by force, since GCC
+// takes a call that only prefetches for one without effect.
 template <bool Write>
 ETUDE_INLINE void fetch_ahead(const float* p, Index floats) {
-  constexpr Index ahead = 512, line = 16;
-  for (Index i = ahead; i < ahead + floats; i += line) __builtin_prefetch(p + i, Write);
+  constexpr Index ahead = 512;
+  for (Index i = ahead; i < ahead + floats; i += kLine) __builtin_prefetch(p + i, Write);
 }
 
 // Where a row's windows lie, by value: the bytes of argmax may alias what is behind a reference,

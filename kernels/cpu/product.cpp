@@ -8,7 +8,6 @@
 namespace etude::ETUDE_BACKEND {
 namespace {
 
-inline constexpr Index kLine = 16;  // floats of a cache line
 // Rows fetched before they are used; none where they come from the first two caches.
 inline constexpr Index kRowsAhead = kLanes == 16 ? 8 : 0;
 

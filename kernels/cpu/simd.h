@@ -106,7 +106,7 @@ ETUDE_INLINE Vec relu(Vec v) { return v <= Vec{} ? Vec{} : v; }
 // `v` where gate > 0 or gate is NaN, else 0: the gradient of relu, given its output.
 ETUDE_INLINE Vec relu_gate(Vec gate, Vec v) { return gate <= Vec{} ? Vec{} : v; }
 
-// Whether a comparison holds in one lane at least.
+// Whether a comparison holds in at least one lane.
 ETUDE_INLINE bool any(IntVec holds) {
   std::int32_t bits = 0;
   for (int i = 0; i < kLanes; ++i) bits |= holds[i];
@@ -208,6 +208,8 @@ ETUDE_INLINE void for_each_vector(Index n, Body&& body) {
   for (; i + kLanes <= n; i += kLanes) body(i, FullAccess{});
   if (i < n) body(i, TailAccess{n - i});
 }
+
+inline constexpr Index kLine = 16;  // floats of a cache line
 
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 constexpr Index round_up(Index a, Index b) { return ceil_div(a, b) * b; }
