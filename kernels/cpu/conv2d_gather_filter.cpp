@@ -4,8 +4,9 @@
 //
 // A task is a slice of the pixels times a range of the columns j; both depend on the problem only.
 // It walks its slice in blocks of rows: gathers the block and adds its product with the same rows
-// of dy to its partial dw, each register tile summing a block of pixels from zero. Then the slices
-// are added in order. Where one slice is enough, it writes dw itself.
+// of dy (packed into [K / rows][m][rows] where they are long) to its partial dw, each register tile
+// summing a block of pixels from zero. Then the slices are added in order. Where one slice is
+// enough, it writes dw itself.
 //
 // FLOPs: 2 pixels K columns. Memory: x once (each column range gathers its own part), dy once for
 // each column range, `work` = slices x (dw + dbias). Deterministic: fixed slices, fixed order.

@@ -83,7 +83,8 @@ std::size_t mel_spectrogram_workspace(const StftShape& p, Index) {
 //
 // Mapping: as stft(), but the spectrum of a group of kLanes frames never leaves the cache:
 // untangled to power (n_fft / 2 + 1 rows), filtered, and kLanes adjacent frames of each band are
-// stored as one vector. Scratch: 1.5 n_fft kLanes floats a thread (more with Bluestein). Arithmetic
+// stored as one vector, while the next group's samples are fetched. Scratch: 1.5 n_fft kLanes
+// floats a thread (more with Bluestein), kApart from the next one's. Arithmetic
 // a frame: about 2.5 n_fft log2 n_fft for the transform, 7 n_fft for window, untangling and power,
 // two operations for each filter weight. Independent of the number of threads.
 void mel_spectrogram(Stream, const StftShape& p, const MelFilters& filters, LogScale log_scale,

@@ -58,7 +58,7 @@ ETUDE_INLINE void prefetch_tiles(const float* row, const LaneColumn& column, Ind
                                  Index last, Index floats) {
   for (Index lane = first; lane < last; ++lane)
     if (column.offset[lane] >= 0)
-      for (Index i = 0; i < floats; i += 16) __builtin_prefetch(row + column.offset[lane] + i);
+      for (Index i = 0; i < floats; i += kLine) __builtin_prefetch(row + column.offset[lane] + i);
 }
 
 // Of a 2x2 window, the tap 2 r + s that is its maximum; this if the maximum is not positive, so
